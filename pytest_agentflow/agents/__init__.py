@@ -1,0 +1,1 @@
+"""The Agent protocol and the built-in agents."""

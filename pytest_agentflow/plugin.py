@@ -1,0 +1,1 @@
+"""pytest entry point: options and takeover. Wiring only, and nothing heavy at import."""

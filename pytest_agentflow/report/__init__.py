@@ -1,0 +1,1 @@
+"""Renderings of one model: terminal, transcript, JUnit, GitHub, SARIF."""
