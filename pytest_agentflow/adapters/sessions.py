@@ -1,0 +1,212 @@
+"""How is a child pytest session started, listened to and ended, and what can be believed of it?"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_agentflow.adapters import sandbox
+from pytest_agentflow.child.session import CHANNEL
+from pytest_agentflow.core.model import SessionRecord
+from pytest_agentflow.core.outcomes import to_rootdir
+from pytest_agentflow.core.session_fold import Ending, fold
+
+OUTPUT_TAIL = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """How the project's tests are run: one for observe, warm and verify, so that no difference of the sandbox reads as a flip.
+
+    Paths are relative to the git top level unless said otherwise. `user_top`, `hidden`, `python` and `site_paths` are absolute.
+    """
+
+    python: str
+    rootdir: str = "."
+    inifile: str | None = None
+    import_roots: tuple[str, ...] = ()
+    pytest_args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    sandbox: str = "none"
+    network: bool = False
+    user_top: str = ""
+    hidden: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
+    site_paths: tuple[str, ...] = ()
+    memory_mb: int = 4096
+    file_mb: int = 512
+    user_python_path: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**values)
+
+
+def child_environment(
+    spec: RunSpec, tree: Path, scratch: Path, hash_seed: int, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """An environment from scratch: nothing is inherited that the spec does not name."""
+    for name in ("home", "tmp"):
+        (scratch / name).mkdir(parents=True, exist_ok=True)
+    roots = [str(tree / root) if root != "." else str(tree) for root in spec.import_roots]
+    path = os.pathsep.join([*roots, *spec.user_python_path, *spec.site_paths])
+    return {
+        **spec.env,
+        "HOME": str(scratch / "home"),
+        "TMPDIR": str(scratch / "tmp"),
+        "PYTHONHASHSEED": str(hash_seed),
+        **({"PYTHONPATH": path} if path else {}),
+        **extra,
+    }
+
+
+def session_argv(
+    spec: RunSpec,
+    tree: Path,
+    scratch: Path,
+    ids: Sequence[str] | None,
+    paths: Sequence[str],
+    extra: Sequence[str],
+) -> list[str]:
+    """The command line of a child session. Selected ids go over the channel; here only their files are named."""
+    flags = ["-P", "-s", "-X", f"pycache_prefix={scratch / 'pycache'}"]
+    argv = [spec.python, *flags, "-m", "pytest", "-p", "pytest_agentflow.child.session"]
+    argv += ["--rootdir", str(tree / spec.rootdir)]
+    if spec.inifile:
+        argv += ["-c", str(tree / spec.inifile)]
+    argv += [*spec.pytest_args, *extra]
+    if ids is not None:
+        paths = list(dict.fromkeys(to_rootdir(i, spec.rootdir).partition("::")[0] for i in ids))
+    return [*argv, *paths]
+
+
+class Listener:
+    """The parent's end of the private channel: reads frames until the child closes it, on a thread of its own."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self._ours, self.theirs = socket.socketpair()
+        self._nonce = secrets.token_hex(16)
+        payload = json.dumps({**request, "nonce": self._nonce}).encode()
+        self.messages: list[dict[str, Any]] = []
+        self.broken: str | None = None
+        self._payload = len(payload).to_bytes(4, "big") + payload
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def start(self) -> None:
+        self.theirs.close()
+        self._thread.start()
+
+    def finish(self, timeout: float = 5.0) -> None:
+        self._thread.join(timeout)
+        self._ours.close()
+
+    def _listen(self) -> None:
+        try:
+            self._ours.sendall(self._payload)
+            with self._ours.makefile("rb") as stream:
+                while header := stream.read(4):
+                    frame = stream.read(int.from_bytes(header, "big"))
+                    nonce, body = frame[:32], frame[32:]
+                    if not secrets.compare_digest(nonce, self._nonce.encode()):
+                        self.broken = "a frame without the session's nonce"
+                        return
+                    self.messages.append(json.loads(body))
+        except (OSError, ValueError) as error:
+            self.broken = self.broken or f"{type(error).__name__}: {error}"
+
+
+def _drain(stream: Any, tail: deque[bytes]) -> None:
+    size = 0
+    with stream:
+        while chunk := stream.read1(8192):
+            tail.append(chunk)
+            size += len(chunk)
+            while size > OUTPUT_TAIL and len(tail) > 1:
+                size -= len(tail.popleft())
+
+
+def run_session(
+    spec: RunSpec,
+    tree: Path,
+    *,
+    ids: Sequence[str] | None,
+    paths: Sequence[str] = (),
+    scratch: Path,
+    timeout: float,
+    plugins: Mapping[str, Mapping[str, Any]] | None = None,
+    hash_seed: int = 0,
+    extra_args: Sequence[str] = (),
+    extra_env: Mapping[str, str] | None = None,
+    writable: Sequence[Path] = (),
+    ordered: bool = False,
+    text: bool = True,
+    cwd: str = ".",
+) -> SessionRecord:
+    """Run one child session on `tree` and return everything it said, with a `problem` when it cannot be trusted.
+
+    `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
+    for HOME, TMPDIR and bytecode; `timeout` is wall-clock seconds for the whole session.
+    """
+    request = {
+        "top": os.path.realpath(tree),
+        "rootdir": spec.rootdir,
+        "user_top": spec.user_top,
+        "select": None if ids is None else list(ids),
+        "ordered": ordered,
+        "text": text,
+        "plugins": dict(plugins or {}),
+    }
+    scratch.mkdir(parents=True, exist_ok=True)
+    listener = Listener(request)
+    env = child_environment(spec, tree, scratch, hash_seed, extra_env or {})
+    env[CHANNEL] = str(listener.theirs.fileno())
+    box = sandbox.Box(
+        kind=spec.sandbox,
+        network=spec.network,
+        writable=(tree, scratch, *writable),
+        hidden=tuple(Path(p) for p in spec.hidden),
+        readable=tuple(Path(p) for p in spec.readable),
+        memory_mb=spec.memory_mb,
+        file_mb=spec.file_mb,
+    )
+    began = time.monotonic()
+    process = sandbox.popen(
+        box,
+        session_argv(spec, tree, scratch, ids, paths, extra_args),
+        cwd=tree / cwd,
+        env=env,
+        pass_fds=(listener.theirs.fileno(),),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    tail: deque[bytes] = deque()
+    drain = threading.Thread(target=_drain, args=(process.stdout, tail), daemon=True)
+    drain.start()
+    listener.start()
+    timed_out = False
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    finally:
+        sandbox.kill(process)
+    listener.finish()
+    drain.join(5)
+    output = b"".join(tail)[-OUTPUT_TAIL:].decode("utf-8", "replace")
+    ending = Ending(process.returncode, timed_out, listener.broken, time.monotonic() - began, output)
+    return fold(listener.messages, ending)

@@ -1,0 +1,256 @@
+"""What does a child session do, told over a private channel that project code cannot reach by path or by descent?
+
+Loaded with `-p pytest_agentflow.child.session` before any conftest. The harness hands over one inherited socket; this
+module reads the request from it, marks it close-on-exec and afterwards only writes nonce-framed JSON messages.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import pytest
+
+from pytest_agentflow.core.outcomes import to_top_level
+
+CHANNEL = "AGENTFLOW_CHANNEL"
+MAX_FRAMES = 60
+MAX_TEXT = 6000
+
+
+class Channel:
+    """The child's end: length-prefixed frames, each opened by the nonce that only this session was told."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        self._socket = socket.socket(fileno=fd)
+        reader = self._socket.makefile("rb")
+        self.request: dict[str, Any] = json.loads(reader.read(int.from_bytes(reader.read(4), "big")))
+        reader.close()
+        self._nonce = self.request.pop("nonce").encode()
+        self._owner = os.getpid()
+
+    def send(self, message: dict[str, Any]) -> None:
+        if os.getpid() != self._owner:
+            return  # a fork of the tested code must not speak for the session
+        data = self._nonce + json.dumps(message).encode()
+        self._socket.sendall(len(data).to_bytes(4, "big") + data)
+
+
+def _relative(path: str, top: str) -> str:
+    inside = path.startswith(top + os.sep)
+    return path[len(top) + 1 :].replace(os.sep, "/") if inside else path
+
+
+def describe_failure(
+    excinfo: pytest.ExceptionInfo[BaseException], when: str, top: str, text: bool
+) -> dict[str, Any]:
+    """A failure as JSON primitives: they must survive xdist's serialisation."""
+    entries = list(excinfo.traceback)
+    if len(entries) > MAX_FRAMES:
+        entries = entries[: MAX_FRAMES // 2] + entries[-MAX_FRAMES // 2 :]
+    frames = [[_relative(str(e.path), top), e.lineno + 1, e.name] for e in entries]
+    try:
+        message = str(excinfo.value)
+    except Exception as error:  # noqa: BLE001 - project code runs in __str__
+        message = f"<str() raised {type(error).__name__}>"
+    rendered = ""
+    if text:
+        try:
+            rendered = str(excinfo.getrepr(style="short", showlocals=False, truncate_locals=True))
+        except Exception as error:  # noqa: BLE001 - project code runs in __repr__
+            rendered = f"<no representation: {type(error).__name__}>"
+    return {
+        "phase": when,
+        "kind": excinfo.type.__name__,
+        "message": message[:MAX_TEXT],
+        "frames": frames,
+        "text": rendered[-MAX_TEXT:],
+    }
+
+
+class SessionPlugin:
+    """Reports collection, phases and the finish; narrows the collection to the requested ids."""
+
+    def __init__(self, request: dict[str, Any], send: Any) -> None:
+        self.request = request
+        self.send = send
+        self.top: str = request["top"]
+        self.rootdir: str = request["rootdir"]
+        self.extras: list[tuple[str, object]] = []
+        self.is_worker = send is None
+
+    def canonical(self, nodeid: str) -> str:
+        return to_top_level(nodeid, self.rootdir)
+
+    def emit(self, name: str, payload: object) -> None:
+        if self.is_worker:
+            self.extras.append((name, payload))
+        else:
+            self.send({"e": "extra", "name": name, "payload": payload})
+
+    # collection ----------------------------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        select = self.request.get("select")
+        if select is None:
+            return
+        order = {nodeid: n for n, nodeid in enumerate(select)}
+        kept = [item for item in items if self.canonical(item.nodeid) in order]
+        dropped = [item for item in items if self.canonical(item.nodeid) not in order]
+        if self.request.get("ordered"):
+            kept.sort(key=lambda item: order[self.canonical(item.nodeid)])
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if not self.is_worker and session.items:
+            self.send({"e": "collected", "ids": [self.canonical(i.nodeid) for i in session.items]})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Iterable[str]) -> None:
+        self.send({"e": "collected", "ids": [self.canonical(i) for i in ids]})
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.is_worker:
+            failure = getattr(report, "agentflow_failure", None) or {
+                "phase": "collect",
+                "kind": "CollectError",
+                "message": str(report.longrepr)[-MAX_TEXT:],
+                "frames": [],
+                "text": str(report.longrepr)[-MAX_TEXT:],
+            }
+            self.send({"e": "collect_error", "id": self.canonical(report.nodeid), "failure": failure})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        call = getattr(report, "call", None)
+        if report.failed and call is not None and call.excinfo is not None:
+            excinfo = call.excinfo
+            if isinstance(excinfo.value, collector.CollectError) and excinfo.value.__cause__ is not None:
+                excinfo = pytest.ExceptionInfo.from_exception(excinfo.value.__cause__)
+            failure = describe_failure(excinfo, "collect", self.top, text=False)
+            failure["text"] = str(report.longrepr)[-MAX_TEXT:]
+            report.agentflow_failure = failure  # type: ignore[attr-defined]
+        return report
+
+    # running -------------------------------------------------------------------------------------
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if not self.is_worker:
+            self.send({"e": "start", "id": self.canonical(nodeid)})
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.failed and call.excinfo is not None:
+            text = bool(self.request.get("text", True))
+            report.agentflow_failure = describe_failure(call.excinfo, call.when, self.top, text)  # type: ignore[attr-defined]
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self.is_worker:
+            return
+        failure = getattr(report, "agentflow_failure", None)
+        if report.failed and failure is None:
+            failure = {
+                "phase": str(report.when),
+                "kind": "Failed",
+                "message": str(report.longrepr)[-MAX_TEXT:],
+            }
+        self.send(
+            {
+                "e": "report",
+                "id": self.canonical(report.nodeid),
+                "when": report.when,
+                "outcome": report.outcome,
+                "xfail": hasattr(report, "wasxfail"),
+                "duration": report.duration,
+                "failure": failure,
+            }
+        )
+
+    # the end -------------------------------------------------------------------------------------
+
+    def foreign_files(self) -> list[str]:
+        """Project modules that were imported from the user's own tree instead of the workspace."""
+        user_top = self.request.get("user_top") or ""
+        if not user_top:
+            return []
+        prefixes = tuple({os.path.realpath(p) + os.sep for p in (sys.prefix, sys.base_prefix)})
+        found = set()
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str):
+                real = os.path.realpath(file)
+                if (
+                    real.startswith(user_top + os.sep)
+                    and not real.startswith(prefixes)
+                    and "site-packages" not in real
+                ):
+                    found.add(real)
+        return sorted(found)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        yield
+        if self.is_worker:
+            output = getattr(session.config, "workeroutput", None)
+            if output is not None:
+                output["agentflow"] = json.dumps({"extras": self.extras, "foreign": self.foreign_files()})
+            return
+        self.send({"e": "foreign", "files": self.foreign_files()})
+        times = os.times()
+        cpu = times.user + times.system + times.children_user + times.children_system
+        self.send({"e": "finish", "status": int(session.exitstatus), "cpu": cpu, "t": time.monotonic()})
+
+    # xdist ---------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["agentflow"] = json.dumps(self.request)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        payload = getattr(node, "workeroutput", {}).get("agentflow")
+        if payload is None:
+            self.send({"e": "worker_lost", "worker": node.gateway.id, "error": str(error)[:500]})
+            return
+        told = json.loads(payload)
+        for name, extra in told["extras"]:
+            self.send({"e": "extra", "name": name, "payload": extra})
+        self.send({"e": "foreign", "files": told["foreign"]})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the channel, or in an xdist worker take the request from the controller."""
+    fd = os.environ.pop(CHANNEL, None)
+    worker = getattr(config, "workerinput", None)
+    if fd is not None:
+        channel = Channel(int(fd))
+        request, send = channel.request, channel.send
+    elif worker is not None and "agentflow" in worker:
+        request, send = json.loads(worker["agentflow"]), None
+    else:
+        return
+    plugin = SessionPlugin(request, send)
+    config.pluginmanager.register(plugin, "agentflow-session")
+    for name, options in request.get("plugins", {}).items():
+        extra = importlib.import_module(name).configure(config, options, plugin.emit)
+        if extra is not None:
+            config.pluginmanager.register(extra, f"agentflow-child-{name.rpartition('.')[2]}")
