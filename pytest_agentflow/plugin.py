@@ -1,1 +1,64 @@
-"""pytest entry point: options and takeover. Wiring only, and nothing heavy at import."""
+"""pytest's entry point: options, takeover, session features. Wiring only, and nothing heavy while idle."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pytest_agentflow.settings import OPTIONS
+
+_TAKEOVER = ("agent_fix", "agent_plan", "agent_resume", "flaky_triage")
+_SESSION_FEATURES = {"pass_threshold": "gate", "quarantine": "quarantine"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One pytest option and one ini key per knob."""
+    group = parser.getgroup("agentflow", "agentflow: verified fixes, flaky triage, an honest gate")
+    actions: dict[str, dict[str, object]] = {
+        "flag": {"action": "store_true", "default": False},
+        "value": {"action": "store", "default": None},
+        "list": {"action": "append", "default": None},
+        "optional": {"action": "store", "nargs": "?", "const": "", "default": None},
+    }
+    for option in OPTIONS:
+        shape = dict(actions[option.kind])
+        if option.kind != "flag":
+            shape["metavar"] = option.metavar or "VALUE"
+        default = f" (default: {option.default})" if option.default not in (None, False, ()) else ""
+        group.addoption(f"--{option.name}", dest=option.dest, help=option.help + default, **shape)
+        parser.addini(
+            option.dest, option.help, type="args" if option.kind == "list" else "string", default=None
+        )
+    for name in _SESSION_FEATURES.values():
+        feature = _session_feature(name)
+        if feature is not None:
+            feature.add_options(group)
+
+
+def _session_feature(name: str):  # type: ignore[no-untyped-def]  # a module of sessions/, imported by name
+    import importlib
+
+    try:
+        return importlib.import_module(f"pytest_agentflow.sessions.{name}")
+    except ModuleNotFoundError:
+        return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Hand over to a clean controller process before any conftest has run, and exit with its code."""
+    if "AGENTFLOW_CHANNEL" in os.environ or hasattr(early_config, "workerinput"):
+        return
+    options = early_config.known_args_namespace
+    if any(getattr(options, name, None) not in (None, False) for name in _TAKEOVER) and not options.help:
+        from pytest_agentflow.takeover import take_over
+
+        raise SystemExit(take_over(early_config))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the features of an ordinary session that were asked for."""
+    for dest, name in _SESSION_FEATURES.items():
+        if config.getoption(dest, None) is not None:
+            config.pluginmanager.register(_session_feature(name).create(config), f"agentflow-{name}")

@@ -160,6 +160,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("agent-network", "flag", False, "open the network in verification"),
     Option("agent-unsafe", "flag", False, "allow model and command agents where no sandbox works"),
+    Option(
+        "agent-env", "list", (), "environment variables that the tests may see, beside the usual few", "NAME"
+    ),
     Option("agent-probe", "flag", False, "ask a model to predict a few outcomes before a paid fan-out"),
     Option("agent-confirm", "flag", False, "consent to a paid agent without being asked"),
     Option("agent-seed", "value", 0, "seed of every random choice", "N", _number(0)),
