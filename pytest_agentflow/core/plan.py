@@ -1,0 +1,246 @@
+"""Which attempts are worth making, what does each agent get to see, and when has the loop done what it can?"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from pytest_agentflow.core.events import content_key
+from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, VerdictKind
+
+SEARCH_SECONDS_BEFORE_MODEL = 60.0
+
+
+class StopReason(StrEnum):
+    """Why a run ended; shown to the user and journalled."""
+
+    NOTHING_TO_FIX = "nothing to fix"
+    CONVERGED = "converged"
+    RATE_REACHED = "pass threshold reached"
+    ONLY_FLAKY = "only flaky failures are left"
+    STAGNATED = "stagnated: the same failures remain and nothing new was accepted"
+    NOTHING_COLLECTED = "nothing collected"
+    ROUNDS = "round limit reached"
+    ATTEMPTS = "attempt limit reached"
+    BUDGET = "budget exhausted"
+    DEADLINE = "deadline reached"
+    PLAN_ONLY = "plan only"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What limits attempts. `agents` is the cascade, cheapest first; times are seconds."""
+
+    agents: tuple[str, ...]
+    retries: int = 3
+    max_attempts: int = 1000
+    holdout: float = 0.25
+    timeout: float = 900.0
+    seed: int = 0
+    fingerprint: str = ""  # versions of agents, model, settings: part of every key
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Disjoint sets of tests: what the agent sees, what chooses among its candidates, what judges the chosen one."""
+
+    visible: tuple[str, ...]
+    choose: tuple[str, ...]
+    judge: tuple[str, ...]
+
+
+def _shuffled(tests: Sequence[str], seed: int) -> list[str]:
+    """A fixed pseudo-random order that depends on nothing but ids and seed."""
+    return sorted(tests, key=lambda t: hashlib.sha256(f"{seed}:{t}".encode()).digest())
+
+
+def split(targets: Sequence[str], neighbours: Sequence[str], holdout: float, seed: int) -> Split:
+    """Hide a share of the covering tests. With a single target none of the targets can be hidden.
+
+    `neighbours` are passing tests that reach the suspects; of these too a share is kept from the agent, for choosing.
+    """
+    order = _shuffled(targets, seed)
+    hidden = min(len(order) - 1, math.ceil(len(order) * holdout)) if holdout > 0 else 0
+    judge = order[: math.ceil(hidden / 2)]
+    choose = order[len(judge) : hidden]
+    visible = tuple(t for t in targets if t not in {*judge, *choose})
+    near = _shuffled(neighbours, seed)
+    return Split(visible, (*choose, *near[: math.floor(len(near) * holdout)]), tuple(judge))
+
+
+def attempt_key(
+    base: str, cluster: Cluster, agent: str, retry: int, bounds: Bounds, history: Sequence[str]
+) -> str:
+    """The content key: base tree, unit, targets, agent, its versions and settings, and what it is told."""
+    units = [s.unit.key for s in cluster.suspects[:10]]
+    return content_key(
+        base, sorted(cluster.targets), units, agent, retry, bounds.fingerprint, bounds.seed, list(history)
+    )
+
+
+def first_attempts(
+    number: int,
+    clusters: Sequence[Cluster],
+    observation: Observation,
+    neighbours: Mapping[str, Sequence[str]],
+    bounds: Bounds,
+) -> tuple[Attempt, ...]:
+    """One attempt per cluster by the first agent of the cascade, within `max_attempts`.
+
+    `neighbours` maps a cluster's id to the passing tests that reach its suspects.
+    """
+    guards = observation.passing
+    attempts = []
+    for n, cluster in enumerate(clusters[: bounds.max_attempts], 1):
+        parts = split(cluster.targets, neighbours.get(cluster.id, ()), bounds.holdout, bounds.seed)
+        attempts.append(
+            Attempt(
+                id=f"r{number}-a{n}",
+                round=number,
+                cluster=cluster.id,
+                agent=bounds.agents[0],
+                retry=0,
+                seed=bounds.seed,
+                base=observation.tree,
+                visible=parts.visible,
+                hidden_choose=parts.choose,
+                hidden_judge=parts.judge,
+                guards=guards,
+                suspects=cluster.suspects,
+                ranked_lines=cluster.ranked_lines,
+                timeout=_timeout(bounds.agents[0], bounds),
+                key=attempt_key(observation.tree, cluster, bounds.agents[0], 0, bounds, ()),
+            )
+        )
+    return tuple(attempts)
+
+
+def _timeout(agent: str, bounds: Bounds) -> float:
+    cascade = agent == "search" and len(bounds.agents) > 1
+    return min(bounds.timeout, SEARCH_SECONDS_BEFORE_MODEL) if cascade else bounds.timeout
+
+
+_FINAL = (VerdictKind.PLAUSIBLE, VerdictKind.CONTRADICTION, VerdictKind.OVER_BUDGET)
+
+
+def follow_up(attempt: Attempt, tried: Sequence[AttemptResult], bounds: Bounds) -> Attempt | None:
+    """The next attempt on the same unit after `tried` (the last one is `attempt`'s own result), or None.
+
+    A lost attempt is made again by the same agent. The search runs once per input; a refused or weak patch of the search
+    goes on to the next agent of the cascade, which is told what was tried. Other agents get `retries` attempts, each
+    fresh; the same patch twice ends the unit.
+    """
+    last = tried[-1].verdict
+    if last.kind in _FINAL or len(tried) >= bounds.retries + len(bounds.agents) - 1:
+        return None
+    agent = attempt.agent
+    by_agent = [r for r in tried if r.agent == agent and r.verdict.kind is not VerdictKind.LOST]
+    if last.kind is not VerdictKind.LOST:
+        exhausted = (
+            agent == "search" or len(by_agent) >= bounds.retries or _repeats(by_agent) or last.kind.accepted
+        )
+        if exhausted:
+            later = bounds.agents[bounds.agents.index(agent) + 1 :] if agent in bounds.agents else ()
+            if not later:
+                return None
+            agent = later[0]
+    history = (*attempt.history, _told(tried[-1]))
+    retry = attempt.retry + 1
+    stem = attempt.id.split("-", 2)
+    return replace(
+        attempt,
+        id=f"{stem[0]}-{stem[1]}-{retry + 1}",
+        agent=agent,
+        retry=retry,
+        history=history,
+        timeout=_timeout(agent, bounds),
+        key=content_key(attempt.key, agent, retry, list(history)),
+    )
+
+
+def _repeats(results: Sequence[AttemptResult]) -> bool:
+    return (
+        len(results) >= 2
+        and bool(results[-1].patch.text)
+        and results[-1].patch.text == results[-2].patch.text
+    )
+
+
+def _told(result: AttemptResult) -> str:
+    """What a later attempt may know of this one. Held-out tests are never named."""
+    return f"{result.id} ({result.agent}): {result.verdict.kind}: {result.verdict.reason}"
+
+
+def best(results: Sequence[AttemptResult]) -> AttemptResult | None:
+    """The better-judged accepted patch of one unit: plausible before weak, then the earlier one."""
+    accepted = [r for r in results if r.verdict.kind.accepted]
+    return min(accepted, key=lambda r: r.verdict.kind is VerdictKind.WEAK, default=None)
+
+
+def pass_rate(observation: Observation) -> tuple[int, int]:
+    """The honest rate as (passed, expected): every collected test that is not an expected skip counts as expected."""
+    outcomes = [observation.results[i].outcome for i in observation.collected if i in observation.results]
+    missing = len(observation.collected) - len(outcomes)
+    expected = [o for o in outcomes if o not in ("skipped", "xfailed")]
+    passed = sum(o in ("passed", "xpassed") for o in expected)
+    return passed, len(expected) + missing
+
+
+def reaches(rate: tuple[int, int], threshold: float | None) -> bool:
+    """Whether passed/expected holds `threshold` per cent, in exact integer arithmetic on hundred-thousandths."""
+    if threshold is None or rate[1] == 0:
+        return False
+    return rate[0] * 10_000_000 >= round(threshold * 100_000) * rate[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The three questions asked before any launch, in numbers, with a verdict in words."""
+
+    covered_lines: int
+    target_lines: int
+    flaky: int
+    failing: int
+    suite_seconds: float
+    clusters: int
+    overlapping: int
+    attempts: int
+    worst_tokens: int
+    worst_usd: float
+    verdict: str
+
+
+def questions(
+    clusters: Sequence[Cluster],
+    failing: int,
+    flaky: int,
+    suite_seconds: float,
+    coverage: tuple[int, int],
+    worst: tuple[int, int, float],
+) -> Questions:
+    """Answer: verifiable? decomposable? mechanical? `coverage` is (covered, all) lines of the suspects' files;
+    `worst` is (attempts, tokens, dollars).
+    """
+    paths = [{s.unit.path for s in c.suspects[:3]} for c in clusters]
+    overlapping = sum(1 for i, a in enumerate(paths) for b in paths[i + 1 :] if a & b)
+    share = coverage[0] / coverage[1] if coverage[1] else 0.0
+    words = [
+        f"verifiable: tests reach {share:.0%} of the suspect units' lines, {flaky} of {failing} failures are flaky, "
+        f"one run of the suite takes {suite_seconds:.1f} s",
+        f"decomposable: {len(clusters)} clusters, {overlapping} pairs share a suspect file",
+        "mechanical: the search tries first and costs nothing" if clusters else "nothing to do",
+    ]
+    return Questions(
+        *coverage,
+        flaky,
+        failing,
+        round(suite_seconds, 3),
+        len(clusters),
+        overlapping,
+        *worst,
+        "; ".join(words),
+    )
