@@ -92,6 +92,14 @@ OPTIONS: tuple[Option, ...] = (
         parse_duration,
     ),
     Option(
+        "agent-test-timeout",
+        "value",
+        300.0,
+        "how long a suite may be silent before its running test is ended",
+        "TIME",
+        parse_duration,
+    ),
+    Option(
         "agent-reviewers",
         "value",
         None,

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class RunSpec:
     memory_mb: int = 4096
     file_mb: int = 512
     user_python_path: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()  # names of pytest plugins active in the user's session
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -88,10 +89,26 @@ def session_argv(
     argv += ["--rootdir", str(tree / spec.rootdir)]
     if spec.inifile:
         argv += ["-c", str(tree / spec.inifile)]
-    argv += [*spec.pytest_args, *extra]
+    argv += [*spec.pytest_args, *steadying(spec, scratch), *extra]
     if ids is not None:
         paths = list(dict.fromkeys(to_rootdir(i, spec.rootdir).partition("::")[0] for i in ids))
     return [*argv, *paths]
+
+
+def steadying(spec: RunSpec, scratch: Path) -> list[str]:
+    """Options that keep a child from stopping early, sharing state or measuring what is not asked for.
+
+    They come after the ini's addopts, so the last word is ours.
+    """
+    options = ["--maxfail=0", "--continue-on-collection-errors"]
+    active = set(spec.plugins)
+    if "cacheprovider" in active:
+        options += ["-o", f"cache_dir={scratch / 'cache'}"]
+    if "xdist" in active:
+        options.append("-n0")
+    if {"pytest_cov", "_cov"} & active:
+        options.append("--no-cov")
+    return options
 
 
 class Listener:
@@ -103,6 +120,7 @@ class Listener:
         payload = json.dumps({**request, "nonce": self._nonce}).encode()
         self.messages: list[dict[str, Any]] = []
         self.broken: str | None = None
+        self.heard = time.monotonic()
         self._payload = len(payload).to_bytes(4, "big") + payload
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -125,6 +143,7 @@ class Listener:
                         self.broken = "a frame without the session's nonce"
                         return
                     self.messages.append(json.loads(body))
+                    self.heard = time.monotonic()
         except (OSError, ValueError) as error:
             self.broken = self.broken or f"{type(error).__name__}: {error}"
 
@@ -137,6 +156,26 @@ def _drain(stream: Any, tail: deque[bytes]) -> None:
             size += len(chunk)
             while size > OUTPUT_TAIL and len(tail) > 1:
                 size -= len(tail.popleft())
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    listener: Listener,
+    timeout: float,
+    stall: float | None,
+    cancelled: Callable[[], bool],
+) -> bool:
+    """Wait for the end; True when the harness had to end it."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+            if now > deadline or (stall and now - listener.heard > stall) or cancelled():
+                return True
+        else:
+            return False
 
 
 def run_session(
@@ -155,11 +194,13 @@ def run_session(
     ordered: bool = False,
     text: bool = True,
     cwd: str = ".",
+    stall: float | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> SessionRecord:
     """Run one child session on `tree` and return everything it said, with a `problem` when it cannot be trusted.
 
     `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
-    for HOME, TMPDIR and bytecode; `timeout` is wall-clock seconds for the whole session.
+    for HOME, TMPDIR and bytecode; `timeout` is wall-clock seconds for the whole session, `stall` for one silence in it.
     """
     request = {
         "top": os.path.realpath(tree),
@@ -198,11 +239,8 @@ def run_session(
     drain = threading.Thread(target=_drain, args=(process.stdout, tail), daemon=True)
     drain.start()
     listener.start()
-    timed_out = False
     try:
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        timed_out = True
+        timed_out = _wait(process, listener, timeout, stall, cancelled)
     finally:
         sandbox.kill(process)
     listener.finish()

@@ -235,12 +235,15 @@ def questions(
         "mechanical: the search tries first and costs nothing" if clusters else "nothing to do",
     ]
     return Questions(
-        *coverage,
-        flaky,
-        failing,
-        round(suite_seconds, 3),
-        len(clusters),
-        overlapping,
-        *worst,
-        "; ".join(words),
+        covered_lines=coverage[0],
+        target_lines=coverage[1],
+        flaky=flaky,
+        failing=failing,
+        suite_seconds=round(suite_seconds, 3),
+        clusters=len(clusters),
+        overlapping=overlapping,
+        attempts=worst[0],
+        worst_tokens=worst[1],
+        worst_usd=worst[2],
+        verdict="; ".join(words),
     )

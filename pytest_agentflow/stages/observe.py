@@ -1,0 +1,146 @@
+"""observe: which tests fail, which pass, and which lines does each one reach, on one tree?"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_agentflow.adapters import coverage_map, snapshot
+from pytest_agentflow.adapters.sessions import run_session
+from pytest_agentflow.core.events import OBSERVED, content_key
+from pytest_agentflow.core.model import Observation, Outcome, SessionRecord, TestResult
+from pytest_agentflow.core.plan import pass_rate
+from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.stages.run import Run
+
+MAX_RESTARTS = 20  # a suite in which more tests kill or hang the process is not observed further
+RECORDER = "pytest_agentflow.child.recorder"
+
+
+def observe(run: Run, number: int, tree: str) -> Observation:
+    """The suite as measured on `tree` in the judge's own environment; recalled when it was measured before."""
+    key = content_key(tree, run.bounds.fingerprint)
+    if run.journal.state().recall(OBSERVED, key) and run.observation_file(tree).exists():
+        return run.load_observation(tree)
+    workspace = run.temp / f"observe-{number}"
+    scratch = run.temp / f"observe-{number}-scratch"
+    try:
+        snapshot.materialise(run.snapshot(tree), workspace)
+        observation = _measure(run, tree, workspace, scratch)
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+    run.save_observation(observation)
+    run.journal.append(OBSERVED, {**summary(observation), "round": number, "key": key})
+    return observation
+
+
+def summary(observation: Observation) -> dict[str, object]:
+    """What the journal says of an observation."""
+    counts = Counter(str(r.outcome) for r in observation.results.values())
+    return {
+        "tree": observation.tree,
+        "collected": len(observation.collected),
+        "selected": len(observation.selected),
+        "counts": dict(counts),
+        "pass_rate": list(pass_rate(observation)),
+        "failing": list(observation.failing),
+        "duration": round(observation.duration, 3),
+        "coverage": observation.coverage,
+    }
+
+
+def _measure(run: Run, tree: str, workspace: Path, scratch: Path) -> Observation:
+    out = scratch / "coverage"
+    selected = _session(run, workspace, scratch, out, narrowed=True)
+    _believable(run, selected)
+    everything = selected
+    if run.selection.narrows:
+        everything = _session(run, workspace, scratch, out, narrowed=False)
+        _believable(run, everything)
+    recorded = coverage_map.read(out, workspace)
+    where = run.directory / "coverage" / f"{tree}.map"
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_bytes(recorded.to_bytes())
+    return Observation(
+        tree=tree,
+        selected=tuple(selected.results),
+        collected=tuple(dict.fromkeys([*everything.results, *selected.results])),
+        results={**everything.results, **selected.results},
+        duration=everything.duration,
+        coverage=str(where.relative_to(run.directory)),
+    )
+
+
+def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: bool) -> SessionRecord:
+    """One observed session; a test that kills or hangs the process is noted and the rest goes on without it."""
+    chosen = run.selection if narrowed else replace(run.selection, options=(), paths=())
+    # Test directories are recorded too: helpers that live there can be where a failure comes from.
+    recorder = {"roots": ["."], "omit": [], "level": "lines", "out": str(out)}
+
+    def once(ids: Sequence[str] | None) -> SessionRecord:
+        return run_session(
+            run.spec,
+            workspace,
+            ids=ids,
+            paths=[_inside(p, run, workspace) for p in chosen.paths] if ids is None else (),
+            scratch=scratch,
+            timeout=run.seconds_left(run.settings.agent_suite_timeout),
+            stall=run.settings.agent_test_timeout,
+            plugins={RECORDER: recorder},
+            extra_args=(*chosen.options, *chosen.xdist),
+            cwd=chosen.cwd if ids is None else ".",
+            writable=(out.parent,),
+        )
+
+    record = with_collect_errors(once(None))
+    results = dict(record.results)
+    for _ in range(MAX_RESTARTS):
+        left = [i for i, r in results.items() if r.outcome is Outcome.MISSING]
+        if not left or not record.results or record.problem is None:
+            break
+        record = once(left)
+        progress = {i: r for i, r in record.results.items() if r.outcome is not Outcome.MISSING}
+        if not progress:
+            break
+        results.update(progress)
+    return replace(record, results=results, collected=tuple(results))
+
+
+def _inside(path: str, run: Run, workspace: Path) -> str:
+    top = str(run.repository.top)
+    return str(workspace) + path[len(top) :] if path.startswith(top + "/") else path
+
+
+def with_collect_errors(record: SessionRecord) -> SessionRecord:
+    """A module that cannot be collected counts as one failing test, named by its collector's id."""
+    broken = {
+        nodeid: TestResult(nodeid, Outcome.ERROR, failure=failure)
+        for nodeid, failure in zip(record.collect_error_ids, record.collect_errors, strict=True)
+    }
+    return replace(record, results={**record.results, **broken})
+
+
+def _believable(run: Run, record: SessionRecord) -> None:
+    """Raise AgentflowError where no observation can be made of a session."""
+    if record.foreign_files:
+        shown = ", ".join(record.foreign_files[:3])
+        raise AgentflowError(
+            f"The tests import project code from the original tree instead of the workspace: {shown}.",
+            "Make the import path come from the project (src layout, `pythonpath` in the ini), not from an absolute path.",
+        )
+    if record.problem == "usage error" or (record.problem and not record.results):
+        tail = "\n".join(record.output_tail.strip().splitlines()[-15:])
+        raise AgentflowError(
+            f"The suite does not run in a workspace ({record.problem}):\n{tail}",
+            "Run plain `pytest` first; if it works there, see docs/how-to/when-the-workspace-differs.md.",
+            exit_code=4 if record.problem == "usage error" else 1,
+        )
+    if not record.results:
+        raise AgentflowError(
+            "No tests were collected.", "Check the selection; nothing was changed.", exit_code=5
+        )
+    run.progress("observed", {"tests": len(record.results)})
