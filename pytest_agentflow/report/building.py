@@ -1,0 +1,235 @@
+"""How do journal events and attempt directories become one report?"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_agentflow.core.model import Spend
+from pytest_agentflow.report import targets as target_states
+from pytest_agentflow.report.model import (
+    AttemptReport,
+    Delivered,
+    Integration,
+    Rate,
+    Round,
+    RunReport,
+    SetAside,
+    SuspectLine,
+    Unit,
+    finding_from,
+    spend_from,
+)
+
+Event = Mapping[str, Any]
+STAGES = ("observed", "triaged", "localised", "planned", "dispatched", "verified", "integrated", "reported")
+KNOWN = frozenset((*STAGES, "started", "agent"))
+
+
+def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]]) -> RunReport:
+    """See `report.model.build`."""
+    started = _first(events, "started")
+    reported = _last(events, "reported")
+    began = float(events[0].get("t", 0.0)) if events else 0.0
+    rounds = _rounds(events)
+    attempts = _attempts(events, directories, began)
+    before, after = _rates(rounds, reported)
+    return RunReport(
+        run=str(started.get("run", "")),
+        version=str(started.get("version", "")),
+        argv=_texts(started.get("argv")),
+        settings=dict(started.get("settings") or {}),
+        repository=dict(started.get("repository") or {}),
+        base=str(started.get("base", "")),
+        python=str(started.get("python", "")),
+        sandbox=str(started.get("sandbox", "")),
+        began=began,
+        ended=float(events[-1].get("t", began)) if events else began,
+        rounds=rounds,
+        attempts=attempts,
+        targets=target_states.judge(rounds, attempts, str(reported.get("stop_reason", ""))),
+        spend=sum((a.spend for a in attempts), Spend()),
+        before=before,
+        after=after,
+        exit_code=reported.get("exit_code"),
+        stop_reason=str(reported.get("stop_reason", "")),
+        delivered=_delivered(reported.get("delivered") or {}),
+        unknown_events=sum(e.get("event") not in KNOWN for e in events),
+    )
+
+
+def _rounds(events: Sequence[Event]) -> tuple[Round, ...]:
+    by_round: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for event in events:
+        data = event.get("data") or {}
+        if "round" in data:  # a resumed run may say the same thing again: the last word counts
+            by_round[int(data["round"])][str(event.get("event"))] = data
+    return tuple(_round(number, by_round[number]) for number in sorted(by_round))
+
+
+def _round(number: int, said: Mapping[str, Mapping[str, Any]]) -> Round:
+    observed, triaged = said.get("observed", {}), said.get("triaged", {})
+    planned, integrated = said.get("planned", {}), said.get("integrated", {})
+    return Round(
+        number=number,
+        rate=rate_from(observed.get("pass_rate")) or Rate(),
+        tree=str(integrated.get("tree") or observed.get("tree", "")),
+        collected=int(observed.get("collected", 0)),
+        selected=int(observed.get("selected", 0)),
+        counts=dict(observed.get("counts") or {}),
+        failing=_texts(observed.get("failing")),
+        duration=float(observed.get("duration") or 0.0),
+        targets=_texts(triaged.get("targets")),
+        flaky=_set_aside(triaged.get("flaky")),
+        set_aside=_set_aside(triaged.get("set_aside")),
+        units=tuple(_unit(c) for c in said.get("localised", {}).get("clusters") or ()),
+        attempts=tuple(str(a["id"]) for a in planned.get("attempts") or ()),
+        questions=dict(planned.get("questions") or {}),
+        integrated=tuple(_integration(c) for c in integrated.get("commits") or ()),
+        refused=tuple(
+            (str(r.get("attempt", "")), str(r.get("reason", ""))) for r in integrated.get("refused") or ()
+        ),
+    )
+
+
+def _attempts(
+    events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]], began: float
+) -> tuple[AttemptReport, ...]:
+    told = _told_of_attempts(events, began)
+    return tuple(_attempt(name, told[name], directories.get(name, {})) for name in told)
+
+
+def _told_of_attempts(events: Sequence[Event], began: float) -> dict[str, dict[str, Any]]:
+    """What the journal says of each attempt, in the order it first names them."""
+    told: dict[str, dict[str, Any]] = defaultdict(dict)
+    for event in events:
+        data = event.get("data") or {}
+        for plan in data.get("attempts") or ():
+            told[str(plan["id"])].update({**plan, "round": data.get("round", 0)})
+        for commit in data.get("commits") or ():
+            told[str(commit["attempt"])]["commit"] = commit.get("commit", "")
+        for refused in data.get("refused") or ():
+            told[str(refused["attempt"])]["refusal"] = refused.get("reason", "")
+        if "attempt" in data:
+            _hear(
+                told[str(data["attempt"])],
+                str(event.get("event")),
+                data,
+                float(event.get("t", began)) - began,
+            )
+    return told
+
+
+def _hear(attempt: dict[str, Any], kind: str, data: Mapping[str, Any], after: float) -> None:
+    """One event about one attempt; a second dispatch (after a resume) starts it anew."""
+    if kind == "dispatched":
+        attempt.update({**data, "began": after, "ended": None})
+    elif kind == "verified":
+        attempt.update({**data, "ended": after})
+    elif kind == "agent":
+        attempt.setdefault("agent_events", Counter())[str(data.get("kind", "?"))] += 1
+
+
+def _attempt(name: str, told: Mapping[str, Any], directory: Mapping[str, Any]) -> AttemptReport:
+    record = directory.get("attempt") or {}
+    result = directory.get("result") or {}
+    shown = _texts(told.get("visible") or record.get("visible"))
+    hidden = _texts(record.get("hidden_choose")) + _texts(record.get("hidden_judge"))
+    guards = set(_texts(record.get("guards")))
+    return AttemptReport(
+        id=name,
+        round=int(told.get("round") or record.get("round") or 0),
+        cluster=str(told.get("cluster") or record.get("cluster") or ""),
+        agent=str(told.get("agent") or record.get("agent") or ""),
+        retry=int(told.get("retry") or 0),
+        visible=shown,
+        targets=shown + tuple(t for t in hidden if t not in guards and t not in shown),
+        lane=str(told.get("lane", "")),
+        worker=str(told.get("worker") or ""),
+        began=told.get("began"),
+        ended=told.get("ended"),
+        verdict=str(told.get("verdict", "")),
+        reason=str(told.get("reason", "")),
+        findings=tuple(finding_from(f) for f in told.get("findings") or ()),
+        spend=spend_from(told.get("spend")),
+        paths=_texts(told.get("patch_paths")),
+        lines_changed=int(told.get("lines_changed") or 0),
+        patch=str(directory.get("patch") or ""),
+        message=str(result.get("message") or ""),
+        log=str(directory.get("log") or ""),
+        agent_events=dict(told.get("agent_events") or {}),
+        commit=str(told.get("commit", "")),
+        refusal=str(told.get("refusal", "")),
+    )
+
+
+def _rates(rounds: Sequence[Round], reported: Mapping[str, Any]) -> tuple[Rate | None, Rate | None]:
+    observed = [r.rate for r in rounds if r.rate.total]
+    before = rate_from(reported.get("before")) or (observed[0] if observed else None)
+    return before, rate_from(reported.get("after")) or (observed[-1] if observed else None)
+
+
+def rate_from(pair: Any) -> Rate | None:
+    """A rate from `[passed, total]`, or None when it was not measured."""
+    return Rate(int(pair[0]), int(pair[1])) if pair and len(pair) == 2 else None
+
+
+def _unit(data: Mapping[str, Any]) -> Unit:
+    suspects = tuple(
+        SuspectLine(
+            str(s.get("path", "")),
+            str(s.get("qualname", "")),
+            int(s.get("first_line", 0)),
+            int(s.get("last_line", 0)),
+            float(s.get("score", 0.0)),
+            str(s.get("why", "")),
+        )
+        for s in data.get("suspects") or ()
+    )
+    return Unit(str(data.get("id", "")), _texts(data.get("targets")), suspects)
+
+
+def _integration(data: Mapping[str, Any]) -> Integration:
+    return Integration(
+        str(data.get("attempt", "")),
+        str(data.get("commit", "")),
+        _texts(data.get("targets")),
+        str(data.get("verdict", "")),
+    )
+
+
+def _set_aside(entries: Any) -> tuple[SetAside, ...]:
+    return tuple(
+        SetAside(str(e.get("nodeid", "")), str(e.get("why", "")), _evidence(e.get("evidence")))
+        for e in entries or ()
+    )
+
+
+def _evidence(evidence: Any) -> str:
+    if isinstance(evidence, Mapping):
+        return ", ".join(f"{k}: {v}" for k, v in evidence.items())
+    if isinstance(evidence, list | tuple):
+        return ", ".join(str(e) for e in evidence)
+    return str(evidence or "")
+
+
+def _delivered(data: Mapping[str, Any]) -> Delivered:
+    return Delivered(
+        str(data.get("how") or ""),
+        str(data.get("branch") or ""),
+        _texts(data.get("files")),
+        str(data.get("reason") or ""),
+    )
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(str(v) for v in values or ())
+
+
+def _first(events: Sequence[Event], kind: str) -> Mapping[str, Any]:
+    return next((e.get("data") or {} for e in events if e.get("event") == kind), {})
+
+
+def _last(events: Sequence[Event], kind: str) -> Mapping[str, Any]:
+    return _first(list(reversed(events)), kind)

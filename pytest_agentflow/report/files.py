@@ -1,0 +1,131 @@
+"""Where does a report come from on disk, and where do its renderings go?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_agentflow.core.model import TestResult
+from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.report.model import RunReport, build
+
+LOG_LIMIT = 64 * 1024  # bytes of an agent's log that a report carries: its end
+PATCH_LIMIT = 1024 * 1024
+
+
+def load(run: Path) -> RunReport:
+    """The report of the run whose directory is `run`, finished or not."""
+    return build(events(run), attempts(run))
+
+
+def events(run: Path) -> list[dict[str, Any]]:
+    """The journal's events. A torn last line, left by a killed controller, is not an event yet."""
+    journal = run / "journal.jsonl"
+    try:
+        lines = journal.read_bytes().split(b"\n")
+    except OSError as error:
+        raise AgentflowError(
+            f"{journal} cannot be read: {error.strerror}.",
+            "`agentflow show` without a run id lists the runs.",
+        ) from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise AgentflowError(
+                f"{journal}, line {number}, is not JSON.",
+                f"`agentflow verify {run.name}` says what is damaged.",
+            ) from error
+    return found
+
+
+def attempts(run: Path) -> dict[str, dict[str, Any]]:
+    """What the attempt directories hold, by attempt id."""
+    root = run / "attempts"
+    if not root.is_dir():
+        return {}
+    return {directory.name: _attempt(directory) for directory in sorted(root.iterdir()) if directory.is_dir()}
+
+
+def _attempt(directory: Path) -> dict[str, Any]:
+    return {
+        "attempt": _json(directory / "attempt.json"),
+        "result": _json(directory / "result.json"),
+        "patch": _head(directory / "patch.diff"),
+        "log": _tail(directory / "agent.log"),
+    }
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        loaded = json.loads(path.read_bytes())
+    except (OSError, ValueError):  # an attempt that was killed has none yet; the journal says what it was
+        return {}
+    return loaded if isinstance(loaded, Mapping) else {}
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(PATCH_LIMIT + 1)
+    except OSError:
+        return ""
+    cut = f"\n[cut: {path.name} is longer]\n" if len(text) > PATCH_LIMIT else ""
+    return text[:PATCH_LIMIT].decode("utf-8", "replace") + cut
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - LOG_LIMIT))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return f"[{size - LOG_LIMIT} bytes before this are in {path.name}]\n{text}" if size > LOG_LIMIT else text
+
+
+def write(
+    run: Path,
+    report: RunReport,
+    collected: Sequence[str] = (),
+    results: Mapping[str, TestResult] | None = None,
+) -> dict[str, Path]:
+    """Write every rendering into the run directory; returns their paths by name.
+
+    `collected` and `results` are the final state of the suite for `junit.xml`; without results none is written.
+    """
+    from pytest_agentflow.report import junit, transcript_html, transcript_json, transcript_markdown
+
+    texts = {
+        "transcript.json": transcript_json.render(report),
+        "transcript.md": transcript_markdown.render(report),
+        "transcript.html": transcript_html.render(report),
+    }
+    if results is not None:
+        texts["junit.xml"] = junit.render(collected, results, report)
+    for name, text in texts.items():
+        _replace(run / name, text)
+    return {name: run / name for name in texts}
+
+
+def _replace(path: Path, text: str) -> None:
+    """All or nothing: a reader never sees half a transcript."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+    temporary.replace(path)
+
+
+def runs(top: Path) -> list[Path]:
+    """The runs below `top`, oldest first."""
+    root = top / ".agentflow" / "runs"
+    found = [path for path in root.iterdir() if (path / "journal.jsonl").is_file()] if root.is_dir() else []
+    return sorted(found, key=lambda path: ((path / "journal.jsonl").stat().st_mtime, path.name))

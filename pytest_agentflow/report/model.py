@@ -1,0 +1,217 @@
+"""What happened in a run, as one frozen record that every rendering reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from pytest_agentflow.core.model import Finding, FindingStatus, Spend
+
+
+class TargetState(StrEnum):
+    """How a failing test ended, in the words of the summary; in the order of the table."""
+
+    FIXED = "fixed"
+    WEAK = "plausible but weak"
+    CONTRADICTION = "contradiction"
+    AMBIGUOUS = "ambiguous"
+    FLAKY = "flaky"
+    SET_ASIDE = "set aside"
+    PENDING = "not integrated"  # a plausible patch was found, and the run ended before it went in
+    NO_PATCH = "no patch"
+    NOT_TRIED = "not tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Passing tests of all tests that count. Rounding is the renderer's: never up to 100."""
+
+    passed: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A failing test that no agent was sent after, and why."""
+
+    nodeid: str
+    why: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectLine:
+    """One suspect source unit of a cluster."""
+
+    path: str
+    qualname: str
+    first_line: int
+    last_line: int
+    score: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A work unit: failing tests that share a cause, and where to look."""
+
+    id: str
+    targets: tuple[str, ...]
+    suspects: tuple[SuspectLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One accepted patch that became a commit."""
+
+    attempt: str
+    commit: str
+    targets: tuple[str, ...]
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of the loop, from observe to integrate. The last one may only have been observed."""
+
+    number: int
+    rate: Rate
+    tree: str = ""
+    collected: int = 0
+    selected: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    failing: tuple[str, ...] = ()
+    duration: float = 0.0
+    targets: tuple[str, ...] = ()
+    flaky: tuple[SetAside, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    units: tuple[Unit, ...] = ()
+    attempts: tuple[str, ...] = ()
+    questions: Mapping[str, Any] = field(default_factory=dict)
+    integrated: tuple[Integration, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()  # attempt id, reason
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptReport:
+    """One attempt: what it was sent after, what it did, how it was judged. `verdict` is "" while it is unfinished."""
+
+    id: str
+    round: int = 0
+    cluster: str = ""
+    agent: str = ""
+    retry: int = 0
+    visible: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    lane: str = ""
+    worker: str = ""
+    began: float | None = None  # seconds after the run's start
+    ended: float | None = None
+    verdict: str = ""
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    spend: Spend = Spend()
+    paths: tuple[str, ...] = ()
+    lines_changed: int = 0
+    patch: str = ""
+    message: str = ""
+    log: str = ""
+    agent_events: Mapping[str, int] = field(default_factory=dict)  # how many of each kind
+    commit: str = ""
+    refusal: str = ""  # why integration refused an accepted patch
+
+    @property
+    def accepted(self) -> bool:
+        return self.verdict in ("plausible", "weak")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """One failing test at the end of the run, with the reason in words."""
+
+    nodeid: str
+    state: TargetState
+    reason: str = ""
+    attempt: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Where the accepted patches went."""
+
+    how: str = ""
+    branch: str = ""
+    files: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run as its journal tells it. Built by `build`, changed by nobody."""
+
+    run: str
+    version: str = ""
+    argv: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    repository: Mapping[str, Any] = field(default_factory=dict)
+    base: str = ""
+    python: str = ""
+    sandbox: str = ""
+    began: float = 0.0  # unix seconds
+    ended: float = 0.0
+    rounds: tuple[Round, ...] = ()
+    attempts: tuple[AttemptReport, ...] = ()
+    targets: tuple[TargetReport, ...] = ()
+    spend: Spend = Spend()
+    before: Rate | None = None  # None: the suite was never observed
+    after: Rate | None = None
+    exit_code: int | None = None  # None: no `reported` event
+    stop_reason: str = ""
+    delivered: Delivered = Delivered()
+    unknown_events: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """False for an interrupted run, which can be resumed."""
+        return self.exit_code is not None and self.exit_code != 2
+
+    @property
+    def duration(self) -> float:
+        return max(0.0, self.ended - self.began)
+
+    def attempt(self, attempt_id: str) -> AttemptReport | None:
+        return next((a for a in self.attempts if a.id == attempt_id), None)
+
+    def count(self, *states: TargetState) -> int:
+        return sum(t.state in states for t in self.targets)
+
+
+def build(events: Sequence[Mapping[str, Any]], attempts: Mapping[str, Mapping[str, Any]]) -> RunReport:
+    """The report of a run from its journal and its attempt directories.
+
+    `attempts` maps an attempt id to what its directory holds: "attempt" and "result" (parsed JSON), "patch" and "log" (text).
+    The journal is the controller's word and wins wherever both speak.
+    """
+    from pytest_agentflow.report import building  # the records above are what building assembles
+
+    return building.build(events, attempts)
+
+
+def spend_from(data: Mapping[str, Any] | None) -> Spend:
+    """Spend from its JSON form; unknown fields are left alone."""
+    known = {f.name for f in fields(Spend)}
+    return Spend(**{k: v for k, v in (data or {}).items() if k in known and v is not None})
+
+
+def finding_from(data: Mapping[str, Any]) -> Finding:
+    """A finding from its JSON form. A status nobody knows is an error, never a pass."""
+    try:
+        status = FindingStatus(data.get("status", ""))
+    except ValueError:
+        status = FindingStatus.ERROR
+    return Finding(
+        str(data.get("layer", "?")), status, str(data.get("reason", "")), dict(data.get("detail") or {})
+    )

@@ -1,0 +1,171 @@
+"""What does the user read at the end of a run?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from pytest_agentflow.core.model import Spend
+from pytest_agentflow.report.model import Rate, Round, RunReport, TargetReport, TargetState
+from pytest_agentflow.report.text import count, one_line, paint, percent, seconds, visible
+
+STYLE = {
+    TargetState.FIXED: "green",
+    TargetState.WEAK: "yellow",
+    TargetState.CONTRADICTION: "purple",
+    TargetState.AMBIGUOUS: "purple",
+    TargetState.FLAKY: "yellow",
+    TargetState.SET_ASIDE: "yellow",
+    TargetState.PENDING: "yellow",
+    TargetState.NO_PATCH: "red",
+    TargetState.NOT_TRIED: "red",
+}
+SHOWN_PER_STATE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What the summary is written on."""
+
+    width: int = 80
+    colour: bool = False
+    verbose: int = 0  # pytest's -v minus -q
+
+    def rule(self, title: str, *styles: str, sign: str = "=") -> str:
+        """A title in the middle of a line, as pytest draws it; `title` must be free of ANSI."""
+        fill = max(1, (self.width - len(title) - 2) // 2)
+        line = f"{sign * fill} {title} {sign * fill}"
+        return paint(line + sign * max(0, self.width - len(line)), *styles, colour=self.colour)
+
+    def paint(self, text: str, *styles: str) -> str:
+        return paint(text, *styles, colour=self.colour)
+
+
+def summary(report: RunReport, paper: Paper, transcript: str = "") -> str:
+    """The final summary in pytest's own style. `transcript` is the path to name, "" when none was written."""
+    lines = [""]
+    if paper.verbose >= 0:
+        if report.rounds:
+            lines += [paper.rule("pass rate", "bold"), *_rounds(report, paper)]
+        if report.targets:
+            lines += [paper.rule("targets", "bold"), *_targets(report, paper)]
+        lines += [paper.rule("agentflow", "bold"), *_facts(report, transcript)]
+    elif not report.finished:
+        lines.append(f"resume with: {resume_command(report)}")
+    return "\n".join([*lines, _verdict_line(report, paper)])
+
+
+def _rounds(report: RunReport, paper: Paper) -> Iterator[str]:
+    digits = max(len(str(r.rate.total)) for r in report.rounds)
+    for r in report.rounds:
+        rate = (
+            f"{r.rate.passed:>{digits}}/{r.rate.total:<{digits}}  {percent(r.rate.passed, r.rate.total):>7}"
+        )
+        style = "green" if r.rate.passed == r.rate.total else "red"
+        yield f"round {r.number}  {paper.paint(rate, style)}  {_round_words(r, report)}".rstrip()
+    last = report.rounds[-1]
+    if report.after and last.integrated and report.after != last.rate:
+        rate = f"{report.after.passed:>{digits}}/{report.after.total:<{digits}}  {percent(report.after.passed, report.after.total):>7}"
+        style = "green" if report.after.passed == report.after.total else "red"
+        yield f"after    {paper.paint(rate, style)}"
+
+
+def _round_words(r: Round, report: RunReport) -> str:
+    tried = [a for a in report.attempts if a.id in r.attempts]
+    words = [f"{len(r.failing)} failing"] if r.failing else []
+    words += [count(len(r.flaky), "flaky", "flaky")] if r.flaky else []
+    words += [count(len(r.units), "unit")] if r.units else []
+    words += [count(len(tried), "attempt")] if tried else []
+    words += [count(len(r.integrated), "fix", "fixes")] if r.integrated else []
+    words += [f"{len(r.refused)} refused"] if r.refused else []
+    return ", ".join(words)
+
+
+def _targets(report: RunReport, paper: Paper) -> Iterator[str]:
+    for state, rows in groupby(report.targets, key=lambda t: t.state):
+        listed = list(rows)
+        shown = listed if paper.verbose > 0 else listed[:SHOWN_PER_STATE]
+        for row in shown:
+            yield f"{paper.paint(state.upper(), STYLE[state])} {visible(row.nodeid)}{_why(row, report, paper)}"
+        if len(listed) > len(shown):
+            yield f"... {len(listed) - len(shown)} more {state}; all of them with -v and in the transcript"
+
+
+def _why(row: TargetReport, report: RunReport, paper: Paper) -> str:
+    attempt = report.attempt(row.attempt)
+    words = row.reason
+    if attempt and row.state in (TargetState.FIXED, TargetState.WEAK):
+        words = f"{', '.join(attempt.paths)} ({count(attempt.lines_changed, 'line')})"
+        if row.state is TargetState.WEAK and attempt.reason:
+            words += f", {attempt.reason}"
+    source = f"{row.attempt} " if row.attempt else ""
+    text = one_line(source + words, 0 if paper.verbose > 0 else 160)
+    return f" - {text}" if text else ""
+
+
+def _facts(report: RunReport, transcript: str) -> Iterator[str]:
+    yield f"spend:       {run_spend_words(report)}"
+    if report.sandbox:
+        yield f"sandbox:     {visible(report.sandbox)}"
+    if words := delivered_words(report):
+        yield f"patches:     {words}"
+    if report.stop_reason:
+        yield f"stopped:     {one_line(report.stop_reason)}"
+    if transcript:
+        yield f"transcript:  {visible(transcript)}"
+    if not report.finished:
+        yield f"resume with: {resume_command(report)}"
+
+
+def run_spend_words(report: RunReport) -> str:
+    """What the whole run cost."""
+    return f"{count(len(report.attempts), 'attempt')}, {spend_words(report.spend)}"
+
+
+def spend_words(spend: Spend) -> str:
+    """Time in attempts, and money and tokens where a model was asked."""
+    words = [f"{seconds(spend.seconds)} in lanes", f"{seconds(spend.cpu)} CPU"]
+    tokens = spend.input_tokens + spend.cache_read_tokens + spend.cache_write_tokens + spend.output_tokens
+    if spend.calls or tokens or spend.usd:
+        words += [count(spend.calls, "model call"), f"{tokens:,} tokens", f"${spend.usd:.4f}"]
+    else:
+        words.append("no model asked")
+    return ", ".join(words)
+
+
+def delivered_words(report: RunReport) -> str:
+    """Where the accepted patches are, with the reason when that is not where they were meant to go."""
+    delivered = report.delivered
+    words = {
+        "tree": f"in the working tree ({count(len(delivered.files), 'file')})",
+        "branch": "on their branch only",
+        "none": "as patch files only",
+    }.get(delivered.how, delivered.how)
+    if delivered.branch:
+        words += f"{', ' if words else ''}branch {delivered.branch}"
+    if delivered.reason:
+        words += f" - {delivered.reason}" if words else delivered.reason
+    return one_line(words)
+
+
+def resume_command(report: RunReport) -> str:
+    """The command that goes on where the run stopped."""
+    return f"pytest --agent-resume {visible(report.run)}"
+
+
+def _verdict_line(report: RunReport, paper: Paper) -> str:
+    parts = [f"{report.count(s)} {s}" for s in TargetState if report.count(s)]
+    if not report.targets:
+        parts = ["nothing to fix"] if report.finished and report.rounds else []
+    if not report.finished:
+        parts.append("interrupted")
+    before, after = report.before, report.after
+    if before and after and before != after:
+        parts.append(f"{_rate(before)} -> {_rate(after)}")
+    style = "green" if report.exit_code == 0 else "red"
+    return paper.rule(f"{', '.join(parts) or 'no result'} in {seconds(report.duration)}", style, "bold")
+
+
+def _rate(rate: Rate) -> str:
+    return percent(rate.passed, rate.total)
