@@ -227,7 +227,7 @@ def verdicts(report: RunReport) -> Matrix | None:
     names = list(dict.fromkeys(f.layer for a in shown for f in a.findings))
     step = min(92.0, (WIDTH - MATRIX_LEFT - 70) / max(1, len(names)))
     columns = {name: round(MATRIX_LEFT + step * (i + 0.5), 1) for i, name in enumerate(names)}
-    top = 96
+    top = 74
     ys = [top + ROW_HEIGHT * i for i in range(len(shown))]
     rows = tuple(
         (y, a.id, a.verdict.replace("_", " "), family(a.verdict)) for y, a in zip(ys, shown, strict=True)
