@@ -24,13 +24,13 @@ from pytest_agentflow.report.model import (
 
 Event = Mapping[str, Any]
 STAGES = ("observed", "triaged", "localised", "planned", "dispatched", "verified", "integrated", "reported")
-KNOWN = frozenset((*STAGES, "started", "agent"))
+KNOWN = frozenset((*STAGES, "started", "agent", "resumed", "interrupted", "delivering"))
 
 
 def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]]) -> RunReport:
     """See `report.model.build`."""
     started = _first(events, "started")
-    reported = _last(events, "reported")
+    reported = _last(_since_resumed(events), "reported")
     began = float(events[0].get("t", 0.0)) if events else 0.0
     rounds = _rounds(events)
     attempts = _attempts(events, directories, began)
@@ -225,6 +225,12 @@ def _delivered(data: Mapping[str, Any]) -> Delivered:
 
 def _texts(values: Any) -> tuple[str, ...]:
     return tuple(str(v) for v in values or ())
+
+
+def _since_resumed(events: Sequence[Event]) -> Sequence[Event]:
+    """The events of the last session of a run: what an earlier one reported is no longer its end."""
+    resumed = [n for n, e in enumerate(events) if e.get("event") == "resumed"]
+    return events[resumed[-1] :] if resumed else events
 
 
 def _first(events: Sequence[Event], kind: str) -> Mapping[str, Any]:

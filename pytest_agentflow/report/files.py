@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytest_agentflow.adapters.journal import read_journal
 from pytest_agentflow.core.model import TestResult
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.report.model import RunReport, build
@@ -22,29 +24,16 @@ def load(run: Path) -> RunReport:
 
 
 def events(run: Path) -> list[dict[str, Any]]:
-    """The journal's events. A torn last line, left by a killed controller, is not an event yet."""
+    """The journal's events, its chain checked. A torn last line, left by a killed controller, is not an event yet."""
     journal = run / "journal.jsonl"
     try:
-        lines = journal.read_bytes().split(b"\n")
+        chain, _ = read_journal(journal)
     except OSError as error:
         raise AgentflowError(
             f"{journal} cannot be read: {error.strerror}.",
-            "`agentflow show` without a run id lists the runs.",
+            "`agentflow show` without a run id shows the last run.",
         ) from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(json.loads(line))
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise AgentflowError(
-                f"{journal}, line {number}, is not JSON.",
-                f"`agentflow verify {run.name}` says what is damaged.",
-            ) from error
-    return found
+    return [asdict(event) for event in chain]
 
 
 def attempts(run: Path) -> dict[str, dict[str, Any]]:
