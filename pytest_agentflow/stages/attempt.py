@@ -1,0 +1,284 @@
+"""How does a lane make one attempt: workspace, agent, the harness's own tree diff, evidence?
+
+A lane gathers evidence and writes it into the attempt's directory; it judges only to choose among candidates. What
+counts is the controller's verdict on the same evidence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters.broker import Address, Link, die_with
+from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.adapters.snapshot import Snapshot
+from pytest_agentflow.adapters.workspaces import Pool
+from pytest_agentflow.agents import registry
+from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Brief
+from pytest_agentflow.core import codec
+from pytest_agentflow.core.attempts import AttemptRecord
+from pytest_agentflow.core.evidence import Evidence
+from pytest_agentflow.core.model import Attempt, Observation, Patch, Spend, Verdict, VerdictKind
+from pytest_agentflow.core.scope import ScopePolicy
+from pytest_agentflow.core.verdict import judge
+from pytest_agentflow.settings import Settings
+from pytest_agentflow.stages.bench import LaneBench, slot
+from pytest_agentflow.stages.verify import VerifyContext, gather
+
+NOTES_CAP = 16 * 1024
+MAX_JUDGED = 5  # candidates of one attempt that are judged cold
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What every lane of a dispatch reads, written once before any starts."""
+
+    run_directory: str
+    temp: str
+    broker: str  # file with the broker's address
+    spec: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    scope: Mapping[str, Any]
+    base: str
+    lanes: int
+    plugins: tuple[str, ...] = ()
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(codec.encode(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        return codec.decode(cls, json.loads(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane's standing equipment."""
+
+    name: str
+    link: Link
+    directory: Path
+    spec: RunSpec
+    settings: Settings
+    scope: ScopePolicy
+    base: Snapshot
+    baseline: Observation
+    pool: Pool
+    scratch: Path
+    plugins: Any
+
+
+def serve_lane(manifest_path: Path, number: int, worker: str) -> int:
+    """Pull attempts until none is left; returns how many were made."""
+    from pytest_agentflow import hookspecs
+
+    manifest = Manifest.load(manifest_path)
+    directory = Path(manifest.run_directory)
+    address = Address.load(Path(manifest.broker))
+    name = f"lane{number}"
+    link = Link(address, name)
+    base = snapshot.load(directory / "base.git", manifest.base)
+    observed = json.loads((directory / "observations" / f"{manifest.base}.json").read_text(encoding="utf-8"))
+    pool = Pool(Path(manifest.temp))
+    scratch = Path(manifest.temp) / f"scratch-{name}-{os.getpid()}"
+    scratch.mkdir(mode=0o700)
+
+    def cleanup() -> None:
+        shutil.rmtree(scratch, ignore_errors=True)
+        pool.close()
+
+    die_with(address, name, cleanup)
+    lane = Lane(
+        name=name,
+        link=link,
+        directory=directory,
+        spec=RunSpec.from_json(manifest.spec),
+        settings=Settings.from_json(manifest.settings),
+        scope=codec.decode(ScopePolicy, manifest.scope),
+        base=base,
+        baseline=codec.decode(Observation, observed),
+        pool=pool,
+        scratch=scratch,
+        plugins=hookspecs.manager(manifest.plugins),
+    )
+    made = 0
+    try:
+        while (claimed := link.ask("claim", worker=worker)) is not None:
+            make_attempt(lane, codec.decode(Attempt, claimed))
+            made += 1
+    finally:
+        cleanup()
+    return made
+
+
+def make_attempt(lane: Lane, attempt: Attempt) -> None:
+    """One attempt from claim to `result.json`. Whatever goes wrong inside is this attempt's result, not the lane's end."""
+    directory = lane.directory / "attempts" / attempt.id
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / "attempt.json", codec.encode(attempt))
+    began = time.monotonic()
+    try:
+        record, evidence = _attempt(lane, attempt, directory)
+    except Exception as error:  # noqa: BLE001 - reported as the attempt's result, with the traceback in its log
+        (directory / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
+        message = f"{type(error).__name__}: {error}"
+        record = AttemptRecord(attempt.id, attempt.key, attempt.agent, "harness_error", message)
+        evidence = None
+    (directory / "patch.diff").write_text(record.patch.text, encoding="utf-8")
+    if evidence is not None:
+        write_json(directory / "evidence.json", codec.encode(evidence))
+    elapsed = Spend(seconds=time.monotonic() - began - record.spend.seconds)
+    write_json(
+        directory / "result.json", {**codec.encode(record), "spend": codec.encode(record.spend + elapsed)}
+    )
+    lane.link.ask("done", attempt=attempt.id)
+
+
+def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptRecord, Evidence | None]:
+    agent = lane.plugins.hook.pytest_agentflow_agent(name=attempt.agent, settings=lane.settings)
+    config = agent_config(lane.settings, attempt.agent)
+    agent = agent or registry.resolve(attempt.agent, config)
+    scratch = lane.scratch / attempt.id
+    scratch.mkdir(exist_ok=True)
+    try:
+        with lane.pool.lease(lane.base, attempt.id) as workspace:
+            bench = LaneBench(lane.link, attempt.id, workspace, scratch, lane.spec)
+            report = agent.attempt(_brief(lane, attempt, workspace, directory, scratch, config), bench)
+            patches = _patches(lane, report, workspace)
+        chosen, evidence, judged = _judge_candidates(lane, attempt, patches, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    record = AttemptRecord(
+        attempt=attempt.id,
+        key=attempt.key,
+        agent=attempt.agent,
+        outcome=str(report.outcome),
+        message=report.message,
+        evidence_text=report.evidence,
+        patch=chosen,
+        judged=evidence is not None,
+        candidates=judged,
+        spend=report.spend,
+        notes=report.notes,
+        fingerprint=agent.fingerprint(config),
+    )
+    return record, evidence
+
+
+def agent_config(settings: Settings, name: str) -> dict[str, Any]:
+    """The agent's own section, plus the general options that concern models."""
+    section = dict(settings.sections.get("agents", {}).get(name, {}))
+    for option, key in (("agent_model", "model"), ("agent_effort", "effort")):
+        if settings.get(option) is not None:
+            section[key] = settings[option]
+    section.setdefault("prices", settings.sections.get("prices", {}))
+    return section
+
+
+def _brief(
+    lane: Lane, attempt: Attempt, workspace: Path, directory: Path, scratch: Path, config: dict[str, Any]
+) -> Brief:
+    results = lane.baseline.results
+    shown = {*attempt.visible, *attempt.guards} - {*attempt.hidden_choose, *attempt.hidden_judge}
+    failures = {i: f for i in attempt.visible if i in results and (f := results[i].failure) is not None}
+    return Brief(
+        attempt=hide(attempt),
+        workspace=workspace,
+        directory=directory,
+        failures=failures,
+        passing_seconds={i: results[i].duration for i in shown if i in results},
+        scope=lane.scope.globs,
+        notes=_context_notes(workspace, lane.settings.agent_context),
+        deadline=attempt.timeout,
+        config={**config, "run_spec": lane.spec, "scratch": scratch},
+    )
+
+
+def hide(attempt: Attempt) -> Attempt:
+    """The attempt as its agent may know it: held-out tests are neither named nor countable among the guards."""
+    from dataclasses import replace
+
+    hidden = {*attempt.hidden_choose, *attempt.hidden_judge}
+    return replace(
+        attempt, hidden_choose=(), hidden_judge=(), guards=tuple(g for g in attempt.guards if g not in hidden)
+    )
+
+
+def _context_notes(workspace: Path, paths: Sequence[str]) -> dict[str, str]:
+    """AGENTS.md and the like as untrusted data, capped; what was cut says so."""
+    notes: dict[str, str] = {}
+    left = NOTES_CAP
+    root = workspace.resolve()
+    for name in paths:
+        place = workspace / name
+        files = sorted(place.glob("*.md")) if place.is_dir() else [place]
+        for file in files:
+            if not file.is_file() or not file.resolve().is_relative_to(root) or left <= 0:
+                continue
+            text = file.read_text(encoding="utf-8", errors="replace")
+            cut = text[:left]
+            left -= len(cut)
+            notes[str(file.relative_to(workspace))] = (
+                cut if len(cut) == len(text) else cut + "\n[cut here: over the cap]"
+            )
+    return notes
+
+
+def _patches(lane: Lane, report: AgentReport, workspace: Path) -> list[Patch]:
+    """The candidate patches: the agent's list as whole files, or the harness's own diff of the tree."""
+    if report.candidates:
+        made = (
+            snapshot.with_files(lane.base, candidate.files) for candidate in report.candidates[:MAX_JUDGED]
+        )
+        return [p for tree in made if (p := snapshot.between(lane.base, tree))]
+    if report.outcome in (AgentOutcome.GAVE_UP, AgentOutcome.OVER_BUDGET):
+        return []
+    patch = snapshot.diff(lane.base, workspace)
+    return [patch] if patch else []
+
+
+def _judge_candidates(
+    lane: Lane, attempt: Attempt, patches: Sequence[Patch], scratch: Path
+) -> tuple[Patch, Evidence | None, int]:
+    """Judge best first and keep the first plausible one; a weak one is kept while a plausible one may follow."""
+    kept: tuple[Patch, Evidence, Verdict] | None = None
+    judged = 0
+    for n, patch in enumerate(patches):
+        context = VerifyContext(
+            spec=lane.spec,
+            base=lane.base,
+            baseline=lane.baseline.results,
+            scope=lane.scope,
+            pool=lane.pool,
+            scratch=scratch / f"verify-{n}",
+        )
+        with slot(lane.link):
+            evidence = gather(attempt, patch, context)
+        judged += 1
+        verdict = judge(evidence)
+        if kept is None or _better(verdict, kept[2]):
+            kept = (patch, evidence, verdict)
+        if verdict.kind is VerdictKind.PLAUSIBLE:
+            break
+    if kept is None:
+        return Patch("", ()), None, judged
+    return kept[0], kept[1], judged
+
+
+def _better(new: Verdict, old: Verdict) -> bool:
+    return new.kind.accepted and not (old.kind.accepted and old.kind is not VerdictKind.WEAK)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write through a temporary name: a reader sees the whole file or none."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, default=str), encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,168 @@
+"""dispatch: run the planned attempts on lanes, in parallel, until each has a judged result. The only module that knows xdist."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_agentflow.adapters.broker import Broker
+from pytest_agentflow.core import codec
+from pytest_agentflow.core.attempts import AttemptRecord, without_patch
+from pytest_agentflow.core.budget import Ledger
+from pytest_agentflow.core.evidence import Evidence
+from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Verdict, VerdictKind
+from pytest_agentflow.core.scope import ScopePolicy
+from pytest_agentflow.core.verdict import judge
+from pytest_agentflow.lanes import MANIFEST
+from pytest_agentflow.stages.attempt import Manifest
+from pytest_agentflow.stages.desk import Desk
+from pytest_agentflow.stages.run import Run
+
+MAX_WAVES = (
+    5  # sessions of lanes; a further one starts only when every lane of the last one died with work left
+)
+GRACE = 5.0  # seconds between asking lanes to end and ending them
+
+
+def dispatch(
+    run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: ScopePolicy
+) -> tuple[AttemptResult, ...]:
+    """Every attempt's judged result, in the order of their ids, follow-ups included."""
+    desk = Desk(run, ledger, judge_directory, slots=os.cpu_count() or 1)
+    desk.add(attempts)
+    if not desk.idle:
+        broker = Broker(run.temp, desk.handle, desk.lost)
+        try:
+            for wave in range(MAX_WAVES):
+                _wave(run, desk, broker, scope, wave, attempts[0].base)
+                desk.reconcile()
+                if desk.idle:
+                    break
+        finally:
+            desk.stop("dispatch ended")
+            broker.close()
+    return tuple(desk.results[i] for i in sorted(desk.results, key=_order))
+
+
+def _order(attempt_id: str) -> tuple[int, ...]:
+    return tuple(int(part.lstrip("ra")) for part in attempt_id.split("-"))
+
+
+def judge_directory(run: Run, attempt: Attempt) -> AttemptResult:
+    """The controller's verdict on what a lane left behind; no `result.json` of this key means lost."""
+    directory = run.attempt_directory(attempt.id)
+    try:
+        record = codec.decode(
+            AttemptRecord, json.loads((directory / "result.json").read_text(encoding="utf-8"))
+        )
+    except (OSError, ValueError, TypeError):
+        record = None
+    if record is None or record.key != attempt.key:
+        verdict = Verdict(VerdictKind.LOST, "the lane ended without a result")
+        return AttemptResult(attempt.id, verdict, Patch("", ()), attempt.agent)
+    verdict = _verdict(directory, record)
+    return AttemptResult(
+        attempt.id,
+        verdict,
+        record.patch,
+        record.agent,
+        record.spend,
+        record.message,
+        record.candidates,
+        record.notes,
+    )
+
+
+def _verdict(directory: Path, record: AttemptRecord) -> Verdict:
+    if not record.judged:
+        return without_patch(record)
+    try:
+        evidence = codec.decode(
+            Evidence, json.loads((directory / "evidence.json").read_text(encoding="utf-8"))
+        )
+    except (OSError, ValueError, TypeError) as error:
+        return Verdict(VerdictKind.ERRORED, f"the evidence cannot be read: {error}")
+    return judge(evidence)
+
+
+def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, number: int, base: str) -> None:
+    """One session of lanes. Ends them when the run is stopped; a lane that hangs past its grace is killed."""
+    place = run.temp / f"lanes-{base[:12]}-{number}"
+    place.mkdir(mode=0o700)
+    address = place / "broker.json"
+    broker.address.save(address)
+    (place / "pytest.ini").write_text("[pytest]\n")
+    waiting = len(desk.pending)
+    lanes = max(1, min(run.lanes, waiting))
+    Manifest(
+        run_directory=str(run.directory),
+        temp=str(run.temp),
+        broker=str(address),
+        spec=run.spec.to_json(),
+        settings=run.settings.to_json(),
+        scope=codec.encode(scope),
+        base=base,
+        lanes=lanes,
+        plugins=tuple(run.settings.sections.get("plugins", {}).get("modules", ())),
+    ).save(place / MANIFEST)
+    with (run.directory / "lanes.log").open("ab") as log:
+        process = subprocess.Popen(
+            _command(place, lanes), cwd=place, env=_environment(run), stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            _attend(run, desk, process)
+        finally:
+            _end(process)
+
+
+def _command(place: Path, lanes: int) -> list[str]:
+    own = str(Path(__file__).resolve().parents[2])
+    paths = [own, *(p for p in sys.path if p.endswith(("site-packages", "dist-packages")))]
+    start = f"import sys; sys.path[:0] = {paths!r}; import pytest; sys.exit(pytest.console_main())"
+    spread = ["-p", "xdist.plugin", "-n", str(lanes), "--max-worker-restart=0"] if lanes > 1 else []
+    options = [
+        "-p",
+        "pytest_agentflow.lanes",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "pytest.ini",
+        "--rootdir",
+        str(place),
+    ]
+    return [sys.executable, "-I", "-c", start, *options, *spread, "-q", str(place / MANIFEST)]
+
+
+def _environment(run: Run) -> dict[str, str]:
+    """Lanes start agents but never project code; they need no more of the environment than programs on the PATH."""
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "AGENTFLOW_RUN": run.id}
+
+
+def _attend(run: Run, desk: Desk, process: subprocess.Popen[bytes]) -> None:
+    stop_by: float | None = None
+    while process.poll() is None:
+        time.sleep(0.05)
+        if run.out_of_time():
+            desk.stop("deadline reached")
+        if desk.stopping is not None and stop_by is None:
+            stop_by = time.monotonic() + GRACE
+        if stop_by is not None and time.monotonic() > stop_by:
+            return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            try:
+                os.killpg(process.pid, how)
+                process.wait(GRACE)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
