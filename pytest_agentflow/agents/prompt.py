@@ -45,11 +45,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 def fence(label: str, text: str, cap: int) -> str:
     """Untrusted text between markers that it cannot close itself, without escape codes, cut at `cap` and saying so."""
-    clean = _CONTROL.sub("", _ANSI.sub("", text))
-    shown = cut(clean, cap)
-    mark = hashlib.sha256(clean.encode("utf-8", "replace")).hexdigest()[:12]
+    plain = clean(text)
+    shown = cut(plain, cap)
+    mark = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
     label = re.sub(r"[^\w./:\[\]() -]", "_", label)[:200]
     return f'<data id="{mark}" of="{label}">\n{shown}\n</data id="{mark}">'
+
+
+def clean(text: str) -> str:
+    """Without terminal escape codes and control characters."""
+    return _CONTROL.sub("", _ANSI.sub("", text))
 
 
 def cut(text: str, cap: int) -> str:
@@ -147,5 +152,5 @@ def _history(history: tuple[str, ...]) -> str:
 
 def _inline(text: str) -> str:
     """One line of repository text (a path, a node id) inside our own sentence: no line breaks, no markers."""
-    flat = _CONTROL.sub("", _ANSI.sub("", text)).replace("\n", " ").replace("\r", " ")
+    flat = clean(text).replace("\n", " ").replace("\r", " ")
     return flat.replace("<", "‹").replace(">", "›")[:300]

@@ -38,7 +38,7 @@ def resolve(name: str, config: Mapping[str, Any]) -> Agent:
             f"unknown agent {name!r}",
             f"use one of {known}, or add a section [tool.agentflow.agents.{name}] with argv = [...]",
         )
-    return cast(Agent, _load(name, str(target))(name, config))
+    return cast(Agent, load(name, str(target))(name, config))
 
 
 def _entry_point(name: str) -> str | None:
@@ -46,7 +46,8 @@ def _entry_point(name: str) -> str | None:
     return next((point.value for point in found), None)
 
 
-def _load(name: str, target: str) -> Any:
+def load(name: str, target: str) -> Any:
+    """The object that `module:callable` names, from an installed package only."""
     module, _, attribute = target.partition(":")
     if not attribute:
         raise AgentflowError(f"agent {name!r}: {target!r} is not of the form module:callable")
