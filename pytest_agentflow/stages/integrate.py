@@ -1,0 +1,172 @@
+"""integrate: the accepted patches, one commit each, as a union that the whole suite has verified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters.sessions import run_session
+from pytest_agentflow.adapters.snapshot import PatchConflict, Snapshot
+from pytest_agentflow.adapters.workspaces import Pool
+from pytest_agentflow.core import integration as core
+from pytest_agentflow.core.events import INTEGRATED, content_key
+from pytest_agentflow.core.integration import Accepted, Car, Integration
+from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, Outcome
+from pytest_agentflow.core.plan import best
+from pytest_agentflow.stages.observe import observe
+from pytest_agentflow.stages.run import Run
+
+
+def integrate(
+    run: Run, number: int, before: Observation, attempts: dict[str, Attempt], results: Sequence[AttemptResult]
+) -> Integration:
+    """Form the merge train in the order of attempt ids; on red find the culprit, leave it out, and go on with the rest."""
+    accepted = _accepted(attempts, results)
+    key = content_key(
+        before.tree, [[a.result.id, a.result.patch.text] for a in accepted], run.bounds.fingerprint
+    )
+    known = run.journal.state().recall(INTEGRATED, key)
+    if known is not None:
+        return _recalled(known, accepted)
+    train = _Train(run, number, before, run.snapshot(before.tree))
+    refused: list[tuple[str, str]] = []
+    while True:
+        cars, conflicts = train.couple(accepted)
+        refused += conflicts
+        accepted = [car.accepted for car in cars]
+        if not cars:
+            break
+        damaged = train.damage(cars)
+        if not damaged:
+            break
+        culprit, reason = train.culprit(cars, damaged)
+        refused.append((accepted[culprit].result.id, reason))
+        del accepted[culprit]
+    done = Integration(cars[-1].tree if cars else before.tree, tuple(cars), tuple(refused))
+    run.journal.append(INTEGRATED, {**_told(done), "round": number, "key": key})
+    return done
+
+
+def _accepted(attempts: dict[str, Attempt], results: Sequence[AttemptResult]) -> list[Accepted]:
+    by_cluster: dict[str, list[AttemptResult]] = {}
+    for result in results:
+        by_cluster.setdefault(attempts[result.id].cluster, []).append(result)
+    chosen = [winner for group in by_cluster.values() if (winner := best(group))]
+    made = []
+    for result in chosen:
+        targets = attempts[result.id].targets
+        made.append(Accepted(result, targets, core.title_of(result, targets)))
+    return made
+
+
+def _told(done: Integration) -> dict[str, object]:
+    commits = [
+        {
+            "attempt": car.accepted.result.id,
+            "commit": car.tree,
+            "targets": list(car.accepted.targets),
+            "verdict": str(car.accepted.result.verdict.kind),
+            "title": car.accepted.title,
+            "tree": car.tree,
+        }
+        for car in done.cars
+    ]
+    return {
+        "tree": done.tree,
+        "commits": commits,
+        "refused": [{"attempt": a, "reason": r} for a, r in done.refused],
+    }
+
+
+def _recalled(data: object, accepted: Sequence[Accepted]) -> Integration:
+    assert isinstance(data, dict)
+    by_id = {a.result.id: a for a in accepted}
+    cars = tuple(Car(by_id[c["attempt"]], c["tree"]) for c in data["commits"])
+    return Integration(data["tree"], cars, tuple((r["attempt"], r["reason"]) for r in data["refused"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Train:
+    run: Run
+    number: int
+    before: Observation
+    base: Snapshot
+
+    def couple(self, accepted: Sequence[Accepted]) -> tuple[list[Car], list[tuple[str, str]]]:
+        """Apply one patch after the other; what does not apply any more waits for the next round."""
+        tree, cars, refused = self.base, [], []
+        for item in accepted:
+            try:
+                tree = snapshot.apply(tree, item.result.patch)
+            except PatchConflict as conflict:
+                earlier = [
+                    c.accepted.result.id
+                    for c in cars
+                    if set(c.accepted.result.patch.paths) & set(conflict.paths)
+                ]
+                refused.append(
+                    (
+                        item.result.id,
+                        f"conflicts with {', '.join(earlier) or 'the tree'} in {', '.join(conflict.paths)}",
+                    )
+                )
+                continue
+            cars.append(Car(item, tree.tree))
+        return cars, refused
+
+    def damage(self, cars: Sequence[Car]) -> tuple[str, ...]:
+        """What the whole suite says of the union. Its observation is the next round's, so nothing runs twice."""
+        after = observe(self.run, self.number + 1, cars[-1].tree)
+        return core.damage(self.before, after, _expected(cars))
+
+    def culprit(self, cars: Sequence[Car], damaged: Sequence[str]) -> tuple[int, str]:
+        """The patch to leave out, and the reason, naming its partner where two clash."""
+        if len(cars) == 1:
+            return 0, f"the whole suite turns red with it: {_names(damaged)}"
+        red = (
+            core.first_red(
+                len(cars), lambda n: n == len(cars) or self._red([c.accepted for c in cars[:n]], damaged)
+            )
+            - 1
+        )
+        other = (
+            core.partner(red, lambda n: self._red([cars[n].accepted, cars[red].accepted], damaged))
+            if red
+            else None
+        )
+        alone = "" if other is None else f" together with {cars[other].accepted.result.id}"
+        return red, f"the union turns red{alone}: {_names(damaged)}"
+
+    def _red(self, accepted: Sequence[Accepted], damaged: Sequence[str]) -> bool:
+        cars, _ = self.couple(accepted)
+        wanted = {i for i in damaged if i in self.before.passing} | {
+            i for i in _expected(cars) if i in damaged
+        }
+        if not cars or not wanted:
+            return False
+        pool = Pool(self.run.temp)
+        try:
+            with pool.lease(self.run.snapshot(cars[-1].tree), "bisect") as workspace:
+                scratch = self.run.temp / "bisect-scratch"
+                record = run_session(
+                    self.run.spec,
+                    workspace,
+                    ids=sorted(wanted),
+                    scratch=scratch,
+                    timeout=self.run.seconds_left(self.run.settings.agent_suite_timeout),
+                    stall=self.run.settings.agent_test_timeout,
+                )
+        finally:
+            pool.close()
+        passed = {i for i, r in record.results.items() if r.outcome is Outcome.PASSED}
+        return not wanted <= passed
+
+
+def _expected(cars: Sequence[Car]) -> tuple[str, ...]:
+    return tuple(t for car in cars for t in car.accepted.targets)
+
+
+def _names(nodeids: Sequence[str], limit: int = 3) -> str:
+    more = f" and {len(nodeids) - limit} more" if len(nodeids) > limit else ""
+    return ", ".join(nodeids[:limit]) + more

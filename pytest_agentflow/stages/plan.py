@@ -1,0 +1,108 @@
+"""plan: which attempts, on which units, with which tests shown and hidden, and what may it cost at worst?"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters.coverage_map import CoverageMap
+from pytest_agentflow.core import codec
+from pytest_agentflow.core.events import PLANNED, content_key
+from pytest_agentflow.core.model import Attempt, Cluster, Observation
+from pytest_agentflow.core.plan import Questions, first_attempts, questions
+from pytest_agentflow.stages.attempt import write_json
+from pytest_agentflow.stages.run import Run
+
+NEIGHBOUR_UNITS = 3  # passing tests that reach one of the first suspects are a cluster's neighbours
+
+
+def plan(
+    run: Run,
+    number: int,
+    observation: Observation,
+    clusters: Sequence[Cluster],
+    flaky: int,
+    coverage: CoverageMap,
+) -> tuple[Attempt, ...]:
+    """The round's first attempts; `plan.json` and the journal hold what they are and why."""
+    neighbours = {c.id: _neighbours(c, observation, coverage) for c in clusters}
+    attempts = list(first_attempts(number, clusters, observation, neighbours, run.bounds))
+    run.plugins.hook.pytest_agentflow_modify_attempts(attempts=attempts)
+    answers = _questions(run, observation, clusters, flaky, coverage)
+    write_json(run.directory / "plan.json", plan_document(run.id, clusters, answers))
+    key = content_key(observation.tree, [a.key for a in attempts], run.bounds.fingerprint)
+    told = [
+        {"id": a.id, "cluster": a.cluster, "agent": a.agent, "visible": list(a.visible), "retry": a.retry}
+        for a in attempts
+    ]
+    run.journal.once(
+        PLANNED, key, lambda: {"round": number, "attempts": told, "questions": codec.encode(answers)}
+    )
+    return tuple(attempts)
+
+
+def plan_document(run_id: str, clusters: Sequence[Cluster], answers: Questions) -> dict[str, object]:
+    """`plan.json`, version 1: docs/reference/plan.md."""
+    return {
+        "version": 1,
+        "run": run_id,
+        "questions": codec.encode(answers),
+        "clusters": [
+            {
+                "id": cluster.id,
+                "targets": list(cluster.targets),
+                "suspects": [
+                    {**codec.encode(s.unit), "score": s.score, "lines": list(s.lines), "why": s.why}
+                    for s in cluster.suspects
+                ],
+                "ranked_lines": [codec.encode(line) for line in cluster.ranked_lines],
+            }
+            for cluster in clusters
+        ],
+    }
+
+
+def _neighbours(cluster: Cluster, observation: Observation, coverage: CoverageMap) -> tuple[str, ...]:
+    passing = set(observation.passing)
+    near: dict[str, None] = {}
+    for suspect in cluster.suspects[:NEIGHBOUR_UNITS]:
+        # The `def` line runs at import and is reached by every test of the module: the body is what counts.
+        lines = range(suspect.unit.first_line + 1, suspect.unit.last_line + 1)
+        near.update(
+            dict.fromkeys(t for t in coverage.tests_reaching(suspect.unit.path, lines) if t in passing)
+        )
+    return tuple(near)
+
+
+def _questions(
+    run: Run, observation: Observation, clusters: Sequence[Cluster], flaky: int, coverage: CoverageMap
+) -> Questions:
+    tree = run.snapshot(observation.tree)
+    covered = total = 0
+    for path in sorted({s.unit.path for c in clusters for s in c.suspects[:NEIGHBOUR_UNITS]}):
+        statements = _statement_lines(snapshot.content(tree, path) or b"")
+        total += len(statements)
+        covered += len(statements & coverage.lines_reached(path))
+    worst = len(clusters) * (run.bounds.retries + len(run.bounds.agents) - 1)
+    return questions(
+        clusters, len(observation.failing), flaky, observation.duration, (covered, total), (worst, 0, 0.0)
+    )
+
+
+def _statement_lines(source: bytes) -> set[int]:
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return set()
+    return {
+        n.lineno
+        for n in nodes
+        if isinstance(n, ast.stmt) and not isinstance(n, ast.FunctionDef | ast.ClassDef)
+    }
+
+
+def load_coverage(run: Run, observation: Observation) -> CoverageMap:
+    """The map recorded with an observation."""
+    return CoverageMap.from_bytes(Path(run.directory / observation.coverage).read_bytes())
