@@ -60,6 +60,7 @@ class Refusal:
     scope: str  # "run", "unit" or "attempt"
     resource: str  # "tokens", "dollars", "seconds" or "attempts"
     reason: str
+    temporary: bool = False  # it would fit once calls in flight have been settled below their worst case
 
 
 @dataclass(slots=True)
@@ -251,13 +252,18 @@ def _would_break(scope: str, account: Account, tokens: int, nano: int, seconds: 
     cap = account.cap
     if cap.tokens is not None and account.tokens + account.held_tokens + tokens > cap.tokens:
         used = f"{account.tokens:,} used, {account.held_tokens:,} held, {tokens:,} asked"
-        return Refusal(scope, "tokens", f"the {scope}'s cap of {cap.tokens:,} tokens would break ({used})")
+        fits = account.tokens + tokens <= cap.tokens
+        return Refusal(
+            scope, "tokens", f"the {scope}'s cap of {cap.tokens:,} tokens would break ({used})", fits
+        )
     if cap.usd is not None and account.nano + account.held_nano + nano > nano_dollars(cap.usd):
         used = f"${account.usd:.4f} used, ${account.held_nano / NANO:.4f} held, ${nano / NANO:.4f} asked"
-        return Refusal(scope, "dollars", f"the {scope}'s cap of ${cap.usd:g} would break ({used})")
+        fits = account.nano + nano <= nano_dollars(cap.usd)
+        return Refusal(scope, "dollars", f"the {scope}'s cap of ${cap.usd:g} would break ({used})", fits)
     if cap.seconds is not None and account.spent.seconds + account.held_seconds + seconds > cap.seconds:
         used = f"{account.spent.seconds:.0f} s used, {seconds:.0f} s asked"
-        return Refusal(scope, "seconds", f"the {scope}'s cap of {cap.seconds:g} s would break ({used})")
+        fits = account.spent.seconds + seconds <= cap.seconds
+        return Refusal(scope, "seconds", f"the {scope}'s cap of {cap.seconds:g} s would break ({used})", fits)
     return None
 
 
