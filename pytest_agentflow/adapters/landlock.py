@@ -72,7 +72,7 @@ def open_around(hidden: Iterable[str]) -> Iterator[str]:
             yield directory
             continue
         with contextlib.suppress(OSError):
-            for name in os.listdir(directory):
+            for name in os.listdir(directory):  # noqa: PTH208
                 child = os.path.join(directory, name)  # noqa: PTH118 - this file is also a script that starts in milliseconds
                 if child not in closed and not os.path.islink(child):  # noqa: PTH114
                     waiting.append(child)
@@ -134,11 +134,13 @@ def _limit(limits: dict[str, int]) -> None:
 
 def _descendants() -> list[int]:
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208
         if name.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                with open(f"/proc/{name}/stat", "rb") as stream:  # noqa: PTH123
-                    parents[int(name)] = int(stream.read().rpartition(b")")[2].split()[1])
+            with (
+                contextlib.suppress(OSError, ValueError, IndexError),
+                open(f"/proc/{name}/stat", "rb") as stream,  # noqa: PTH123
+            ):
+                parents[int(name)] = int(stream.read().rpartition(b")")[2].split()[1])
     found, grew = {os.getpid()}, True
     while grew:
         more = {pid for pid, parent in parents.items() if parent in found} - found

@@ -21,7 +21,7 @@ from pytest_agentflow.adapters import landlock
 from pytest_agentflow.errors import AgentflowError
 
 # Shared places where other attempts, other users' files and control sockets live: empty inside.
-_SHARED = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108
+_SHARED = ("/tmp", "/var/tmp", "/run", "/dev/shm")
 _SECRET_IN_HOME = (
     ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".pypirc", ".npmrc", ".git-credentials",
     ".gitconfig", ".config/gcloud", ".config/gh", ".config/anthropic", ".config/git", ".anthropic", ".claude",
