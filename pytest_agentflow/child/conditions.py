@@ -1,0 +1,181 @@
+"""How does a test process come to live under given conditions: seeds, entropy, zone, clock, load?
+
+The fork server applies them in each forked child. As a plugin (`-p pytest_agentflow.child.conditions`) it applies what
+AGENTFLOW_CONDITIONS says, so that a reproducer is an ordinary pytest command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import datetime as datetime_module
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_agentflow.core.conditions import Conditions
+
+VARIABLE = "AGENTFLOW_CONDITIONS"
+HOG = "while True: pass"
+SYNCER = """
+import os, sys
+with open(sys.argv[1], "wb", buffering=0) as f:
+    while True:
+        f.seek(0); f.write(b"x" * 262144); os.fsync(f.fileno())
+"""
+
+
+def apply(conditions: Conditions) -> None:
+    """Change this process. There is no way back: call it in a process that ends soon."""
+    if conditions.burners:
+        pin()
+    if conditions.zone is not None:
+        os.environ["TZ"] = conditions.zone
+        if hasattr(time, "tzset"):
+            time.tzset()
+    if conditions.entropy is not None:
+        set_entropy(conditions.entropy)
+    if conditions.clock is not None:
+        set_clock(conditions.clock)
+    if conditions.seed is not None:
+        reseed(conditions.seed)
+
+
+def reseed(seed: int) -> None:
+    """Put the global generators where `seed` puts them; numpy only if the project has loaded it."""
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and hasattr(numpy, "random"):
+        numpy.random.seed(seed % 2**32)
+
+
+def set_entropy(seed: int) -> None:
+    """Let the operating system's randomness come from a seeded stream: uuid4, secrets and SystemRandom read it."""
+    stream = random.Random(f"entropy {seed}")
+    replace(os.urandom, stream.randbytes)
+
+
+def set_clock(start: float) -> None:
+    """Shift the wall clock of this process; monotonic clocks stay, so time-outs keep working."""
+    real = time.time
+    offset = start - real()
+    localtime, gmtime, strftime, ctime, asctime = (
+        time.localtime,
+        time.gmtime,
+        time.strftime,
+        time.ctime,
+        time.asctime,
+    )
+
+    def now() -> float:
+        return real() + offset
+
+    replace(time.time, now)
+    replace(time.time_ns, lambda: int(now() * 1e9))
+    replace(localtime, lambda secs=None: localtime(now() if secs is None else secs))
+    replace(gmtime, lambda secs=None: gmtime(now() if secs is None else secs))
+    replace(strftime, lambda text, t=None: strftime(text, localtime(now()) if t is None else t))
+    replace(ctime, lambda secs=None: ctime(now() if secs is None else secs))
+    replace(asctime, lambda t=None: asctime(localtime(now()) if t is None else t))
+    shift_datetime(now)
+
+
+def shift_datetime(now: Callable[[], float]) -> None:
+    """`datetime.now` reads the clock in C, and the type is immutable: write into its dictionary directly."""
+
+    def dt_now(cls: Any, tz: Any = None) -> Any:
+        return cls.fromtimestamp(now(), tz)
+
+    def dt_utcnow(cls: Any) -> Any:
+        return cls.fromtimestamp(now(), datetime_module.UTC).replace(tzinfo=None)
+
+    def today(cls: Any) -> Any:
+        return cls.fromtimestamp(now())
+
+    with contextlib.suppress(Exception):  # another interpreter: then only the functions of `time` are shifted
+        write = type_dictionary(datetime_module.datetime)
+        write["now"] = classmethod(dt_now)
+        write["utcnow"] = classmethod(dt_utcnow)
+        write["today"] = classmethod(today)
+        type_dictionary(datetime_module.date)["today"] = classmethod(today)
+        for changed in (datetime_module.datetime, datetime_module.date):
+            ctypes.pythonapi.PyType_Modified(ctypes.py_object(changed))
+
+
+class _Proxy(ctypes.Structure):
+    _fields_ = (("head", ctypes.c_byte * object.__basicsize__), ("mapping", ctypes.py_object))
+
+
+def type_dictionary(cls: type) -> dict[str, Any]:
+    """The dictionary behind a type's read-only `__dict__`."""
+    proxy: Any = cls.__dict__
+    return _Proxy.from_address(id(proxy)).mapping  # type: ignore[no-any-return]
+
+
+def replace(old: Any, new: Any) -> None:
+    """Rebind a function wherever a loaded module holds it, also under another name."""
+    for module in list(sys.modules.values()):
+        space = getattr(module, "__dict__", None)
+        if not isinstance(space, dict) or space.get("__name__") == __name__:
+            continue
+        for name, value in list(space.items()):
+            if value is old:
+                space[name] = new
+
+
+def pin() -> None:
+    """Stay on one core, the one that the CPU hogs are on."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def start_load(burners: int, disk: str | None) -> list[subprocess.Popen[bytes]]:
+    """CPU hogs on one core, and a process that syncs to `disk`. The caller kills them."""
+    commands = [[sys.executable, "-I", "-S", "-c", HOG] for _ in range(burners)]
+    if disk:
+        commands.append([sys.executable, "-I", "-S", "-c", SYNCER, disk])
+    started = []
+    for command in commands:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        started.append(process)
+        with contextlib.suppress(AttributeError, OSError):
+            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+    return started
+
+
+def stop_load(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a reproducer: live under AGENTFLOW_CONDITIONS from here on."""
+    text = os.environ.pop(VARIABLE, "")
+    if not text:
+        return
+    conditions = Conditions.from_json(json.loads(text))
+    load = start_load(conditions.burners, None)
+    config.add_cleanup(lambda: stop_load(load))
+    # Tests import their modules at collection, so a clock or a stream that is rebound now would be missed by
+    # `from time import time`: apply after collection, as the fork server does.
+    config.pluginmanager.register(_AfterCollection(conditions))
+
+
+class _AfterCollection:
+    def __init__(self, conditions: Conditions) -> None:
+        self.conditions = conditions
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        apply(self.conditions)
