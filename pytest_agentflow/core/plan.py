@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pytest_agentflow.core.events import content_key
+from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, VerdictKind
 
 SEARCH_SECONDS_BEFORE_MODEL = 60.0
@@ -247,3 +248,32 @@ def questions(
         worst_usd=worst[2],
         verdict="; ".join(words),
     )
+
+
+def before_round(
+    observation: Observation, number: int, rounds: int, threshold: float | None, fixed: bool
+) -> StopReason | None:
+    """Whether a fresh observation ends the loop. With a threshold the loop converges to that rate, else to green."""
+    if not observation.collected:
+        return StopReason.NOTHING_COLLECTED
+    if not observation.failing:
+        return StopReason.CONVERGED if fixed else StopReason.NOTHING_TO_FIX
+    if reaches(pass_rate(observation), threshold):
+        return StopReason.RATE_REACHED
+    return StopReason.ROUNDS if number > rounds else None
+
+
+def after_round(
+    integration: Integration, results: Sequence[AttemptResult], stopped: str | None
+) -> StopReason | None:
+    """Whether a finished round ends the loop: a named bound, or nothing new went in."""
+    if stopped and "deadline" in stopped:
+        return StopReason.DEADLINE
+    if stopped and "attempts" in stopped:
+        return StopReason.ATTEMPTS
+    if integration.cars:
+        return None
+    over = [r for r in results if r.verdict.kind is VerdictKind.OVER_BUDGET]
+    if over:
+        return StopReason.ATTEMPTS if any("attempts" in r.verdict.reason for r in over) else StopReason.BUDGET
+    return StopReason.STAGNATED

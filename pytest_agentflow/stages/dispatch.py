@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_agentflow.adapters.broker import Broker
@@ -30,12 +31,20 @@ MAX_WAVES = (
 GRACE = 5.0  # seconds between asking lanes to end and ending them
 
 
-def dispatch(
-    run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: ScopePolicy
-) -> tuple[AttemptResult, ...]:
-    """Every attempt's judged result, in the order of their ids, follow-ups included."""
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """Every attempt that was made, follow-ups included, with its judged result in the order of their ids."""
+
+    attempts: Mapping[str, Attempt]
+    results: tuple[AttemptResult, ...]
+    stopped: str | None  # the bound that kept attempts from being handed out
+
+
+def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: ScopePolicy) -> Dispatched:
+    """Hand the attempts to lanes and judge what comes back, until nothing is left to do or a bound is hit."""
     desk = Desk(run, ledger, judge_directory, slots=os.cpu_count() or 1)
     desk.add(attempts)
+    stopped = None
     if not desk.idle:
         broker = Broker(run.temp, desk.handle, desk.lost)
         try:
@@ -45,9 +54,11 @@ def dispatch(
                 if desk.idle:
                     break
         finally:
+            stopped = desk.stopping
             desk.stop("dispatch ended")
             broker.close()
-    return tuple(desk.results[i] for i in sorted(desk.results, key=_order))
+    results = tuple(desk.results[i] for i in sorted(desk.results, key=_order))
+    return Dispatched(dict(desk.attempts), results, stopped)
 
 
 def _order(attempt_id: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_agentflow.adapters import snapshot
@@ -19,7 +19,11 @@ from pytest_agentflow.stages.run import Run
 
 
 def integrate(
-    run: Run, number: int, before: Observation, attempts: dict[str, Attempt], results: Sequence[AttemptResult]
+    run: Run,
+    number: int,
+    before: Observation,
+    attempts: Mapping[str, Attempt],
+    results: Sequence[AttemptResult],
 ) -> Integration:
     """Form the merge train in the order of attempt ids; on red find the culprit, leave it out, and go on with the rest."""
     accepted = _accepted(attempts, results)
@@ -48,7 +52,7 @@ def integrate(
     return done
 
 
-def _accepted(attempts: dict[str, Attempt], results: Sequence[AttemptResult]) -> list[Accepted]:
+def _accepted(attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]) -> list[Accepted]:
     by_cluster: dict[str, list[AttemptResult]] = {}
     for result in results:
         by_cluster.setdefault(attempts[result.id].cluster, []).append(result)

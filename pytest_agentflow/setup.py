@@ -1,0 +1,345 @@
+"""How does a run come to be, from what pytest handed over or from an interrupted run's journal, and how does it end?"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pytest_agentflow import hookspecs
+from pytest_agentflow.adapters import import_roots, sandbox, snapshot, workspaces
+from pytest_agentflow.adapters.journal import Journal
+from pytest_agentflow.adapters.repository import Repository, open_repository
+from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.agents import registry
+from pytest_agentflow.core.events import INTERRUPTED, RESUMED, STARTED, Event, content_key
+from pytest_agentflow.core.plan import Bounds
+from pytest_agentflow.core.redact import Redactor
+from pytest_agentflow.core.selection import sort_arguments
+from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.loop import fix_loop
+from pytest_agentflow.report.live import open_view
+from pytest_agentflow.settings import Settings, frozen_differences
+from pytest_agentflow.stages import report
+from pytest_agentflow.stages.attempt import agent_config
+from pytest_agentflow.stages.run import Run, Selection
+
+Request = Mapping[str, Any]
+FORMAT = 1
+
+
+def fix_session(request: Request) -> int:
+    """One `pytest --agent-fix` (or `--agent-plan`, `--agent-resume`), from handover to exit code."""
+    rootdir = Path(request["rootdir"])
+    repository = open_repository(rootdir)
+    home = agentflow_home(rootdir, repository)
+    lock = FileLock(str(home / "lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise AgentflowError(
+            f"Another run works in {home}.", "Wait for it, or stop it; `agentflow show` tells which one."
+        ) from None
+    workspaces.sweep()
+    try:
+        return _session(request, repository, home)
+    finally:
+        lock.release()
+
+
+def agentflow_home(rootdir: Path, repository: Repository) -> Path:
+    """`.agentflow` under the rootdir (under the top level when the rootdir lies above it); it ignores itself."""
+    place = rootdir if rootdir.is_relative_to(repository.top) else repository.top
+    home = place / ".agentflow"
+    home.mkdir(exist_ok=True)
+    ignore = home / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return home
+
+
+def _session(request: Request, repository: Repository, home: Path) -> int:
+    colour = request["color"] == "yes" or (request["color"] == "auto" and request["terminal"])
+    verbosity = request["verbosity"]
+    view = open_view(sys.stdout, terminal=request["terminal"], verbosity=verbosity, colour=colour)
+    redact = Redactor(request["secrets"].values())
+
+    def listen(event: Event) -> None:
+        view.event(event.event, event.data)
+
+    def progress(name: str, data: Mapping[str, Any]) -> None:
+        if name == "attempt":
+            view.progress(data["attempt"], data["text"], data["numbers"])
+        else:
+            view.stage(name, data.get("text", ""))
+
+    run = _resumed(request, repository, home) if _resumes(request) else _fresh(request, repository, home)
+    journal = Journal(run.directory / "journal.jsonl", listen, redact.text)
+    live = _complete(run, journal, progress)
+    _begin(live, request, repository)
+    try:
+        code = fix_loop(live)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a clean-up behind
+        journal.append(INTERRUPTED, {"reason": "interrupted"})
+        report.write(live, None)
+        code = 2
+    except AgentflowError:
+        journal.append(INTERRUPTED, {"reason": "error"})
+        raise
+    finally:
+        view.close()
+        _clean(live.temp)
+    report.show(live, colour=colour, verbosity=verbosity)
+    journal.close()
+    return code
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A run before its journal is open."""
+
+    id: str
+    directory: Path
+    settings: Settings
+    base: snapshot.Snapshot
+    spec: RunSpec
+    selection: Selection
+    threshold: float | None
+    repository: Repository
+    secrets: Mapping[str, str]
+    lanes: int
+    plugins: tuple[str, ...]
+
+
+def _resumes(request: Request) -> bool:
+    return request["settings"]["values"].get("agent_resume") is not None
+
+
+def _fresh(request: Request, repository: Repository, home: Path) -> _Parts:
+    settings = Settings.from_json(request["settings"])
+    run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+    directory = home / "runs" / run_id
+    directory.mkdir(parents=True)
+    base = snapshot.take(repository, directory / "base.git")
+    rung = sandbox.choose(settings.agent_sandbox)
+    spec = run_spec(request, repository, settings, rung)
+    return _parts(request, repository, directory, settings, base, spec, _selection(request, repository))
+
+
+def _parts(
+    request: Request,
+    repository: Repository,
+    directory: Path,
+    settings: Settings,
+    base: snapshot.Snapshot,
+    spec: RunSpec,
+    selection: Selection,
+) -> _Parts:
+    threshold = request["pass_threshold"]
+    return _Parts(
+        id=directory.name,
+        directory=directory,
+        settings=settings,
+        base=base,
+        spec=spec,
+        selection=selection,
+        threshold=None if threshold is None else float(threshold),
+        repository=repository,
+        secrets=request["secrets"],
+        lanes=settings.agent_lanes or _user_lanes(request) or os.cpu_count() or 1,
+        plugins=tuple(settings.sections.get("plugins", {}).get("modules", ())),
+    )
+
+
+def _user_lanes(request: Request) -> int:
+    numprocesses = request["numprocesses"]
+    return numprocesses if isinstance(numprocesses, int) and numprocesses > 0 else 0
+
+
+def run_spec(request: Request, repository: Repository, settings: Settings, rung: str) -> RunSpec:
+    """How this project's tests are run, from what the user's own pytest process saw."""
+    top = repository.top
+    rootdir = Path(request["rootdir"])
+    inside = rootdir.is_relative_to(top)
+    inifile = Path(request["inifile"]) if request["inifile"] else None
+    facts = request["import_facts"]
+    arguments = sort_arguments(request["arguments"], request["selection"])
+    roots = import_roots.from_facts(top, rootdir, facts)
+    if roots.problems:
+        raise AgentflowError("A workspace cannot run its own code here: " + "; ".join(roots.problems) + ".")
+    inside_top = (str(top) + os.sep, os.path.realpath(top) + os.sep)
+    elsewhere = [p for p in facts["path"] if Path(p).is_dir() and not (p + os.sep).startswith(inside_top)]
+    home = Path.home()
+    return RunSpec(
+        python=request["python"],
+        rootdir=str(rootdir.relative_to(top)) if inside else ".",
+        inifile=str(inifile.relative_to(top)) if inifile and inifile.is_relative_to(top) else None,
+        import_roots=roots.roots,
+        pytest_args=arguments.other,
+        env=request["env"],
+        sandbox=rung,
+        network=settings.agent_network,
+        user_top=os.path.realpath(top),
+        hidden=tuple(str(p) for p in (top, workspaces.base_directory(), home) if str(p) != "/"),
+        readable=tuple(dict.fromkeys([*facts["prefixes"], *elsewhere])),
+        user_python_path=tuple(p for p in elsewhere if not p.startswith(tuple(facts["prefixes"]))),
+        plugins=tuple(request["plugins"]),
+    )
+
+
+def _selection(request: Request, repository: Repository) -> Selection:
+    arguments = sort_arguments(request["arguments"], request["selection"])
+    where = Path(request["invocation_dir"])
+    top = repository.top
+    for path in arguments.paths:
+        place = Path(os.path.normpath(where / path.partition("::")[0]))
+        if not place.is_relative_to(top):
+            raise AgentflowError(
+                f"{path} lies outside the repository {top}.",
+                "Select tests inside it; only those can be verified.",
+            )
+    xdist = arguments.xdist or (("-n", str(_user_lanes(request))) if _user_lanes(request) else ())
+    cwd = str(where.relative_to(top)) if where.is_relative_to(top) else "."
+    return Selection(arguments.selecting, arguments.paths, cwd, xdist)
+
+
+def _resumed(request: Request, repository: Repository, home: Path) -> _Parts:
+    directory = find_run(home, request["settings"]["values"]["agent_resume"])
+    journal = Journal(directory / "journal.jsonl")
+    started = next((e.data for e in journal.events if e.event == STARTED), None)
+    finished = journal.state().finished
+    journal.close()
+    if started is None:
+        raise AgentflowError(
+            f"Run {directory.name} never started.", "Start a new one with `pytest --agent-fix`."
+        )
+    if finished:
+        raise AgentflowError(
+            f"Run {directory.name} is finished.", f"See it with `agentflow show {directory.name}`."
+        )
+    settings = Settings.from_json(started["settings"])
+    given = {k: v for k, v in request["settings"]["values"].items() if k in request["given"]}
+    changed = list(frozen_differences(settings, given))
+    if changed:
+        raise AgentflowError(
+            f"A resumed run keeps its settings; {', '.join(changed)} cannot change.",
+            "Only budgets, deadline and lanes can be raised.",
+        )
+    raised = {k: v for k, v in given.items() if k != "agent_resume"}
+    settings = Settings({**settings, **raised}, settings.sections)
+    base = snapshot.load(directory / "base.git", started["base"])
+    spec = RunSpec.from_json(started["spec"])
+    selection = Selection(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in started["selection"].items()}
+    )
+    return _parts(request, repository, directory, settings, base, spec, selection)
+
+
+def find_run(home: Path, wanted: str) -> Path:
+    """The directory of a run: the named one, or the last."""
+    runs = sorted(p for p in (home / "runs").glob("*") if (p / "journal.jsonl").exists())
+    if wanted:
+        runs = [p for p in runs if p.name == wanted]
+    if not runs:
+        raise AgentflowError(
+            f"There is no run {wanted or 'to resume'} in {home}.", "`agentflow show` lists the runs."
+        )
+    return runs[-1]
+
+
+def _complete(parts: _Parts, journal: Journal, progress: Any) -> Run:
+    cascade = agents_of(parts.settings)
+    versions = []
+    for name in cascade:
+        config = agent_config(parts.settings, name)
+        versions.append([name, registry.resolve(name, config).fingerprint(config)])
+    settings = parts.settings
+    frozen = {k: v for k, v in settings.to_json()["values"].items() if k not in _NOT_IN_KEY}
+    deadline = settings.agent_deadline
+    return Run(
+        id=parts.id,
+        directory=parts.directory,
+        temp=_private_root(parts),
+        settings=settings,
+        bounds=Bounds(
+            agents=cascade,
+            retries=settings.agent_retries,
+            max_attempts=settings.agent_max_attempts,
+            holdout=settings.agent_holdout,
+            timeout=settings.agent_attempt_timeout,
+            seed=settings.agent_seed,
+            fingerprint=content_key(versions, frozen),
+        ),
+        repository=parts.repository,
+        base=parts.base,
+        spec=parts.spec,
+        selection=parts.selection,
+        journal=journal,
+        plugins=hookspecs.manager(parts.plugins),
+        progress=progress,
+        threshold=parts.threshold,
+        secrets=parts.secrets,
+        deadline=None if deadline is None else time.monotonic() + deadline,
+        lanes=parts.lanes,
+    )
+
+
+_NOT_IN_KEY = {
+    "agent_resume",
+    "agent_budget_usd",
+    "agent_budget_tokens",
+    "agent_deadline",
+    "agent_lanes",
+    "agent_fix",
+}
+
+
+def agents_of(settings: Settings) -> tuple[str, ...]:
+    """The cascade. `auto` is the search, then the configured model."""
+    if settings.agent != "auto":
+        return tuple(name.strip() for name in settings.agent.split(",") if name.strip())
+    return ("search", "anthropic") if settings.agent_model else ("search",)
+
+
+def _private_root(parts: _Parts) -> Path:
+    root = workspaces.private_root(parts.id, parts.repository.top)
+    root.mkdir(mode=0o700, parents=True)
+    return root
+
+
+def _begin(run: Run, request: Request, repository: Repository) -> None:
+    if any(e.event == STARTED for e in run.journal.events):
+        run.journal.append(
+            RESUMED, {"raised": {k: v for k, v in request["given"].items() if k != "agent_resume"}}
+        )
+        return
+    run.journal.append(
+        STARTED,
+        {
+            "version": FORMAT,
+            "run": run.id,
+            "settings": run.settings.to_json(),
+            "repository": {"top": str(repository.top), "head": repository.head, "branch": repository.branch},
+            "base": run.base.tree,
+            "python": run.spec.python,
+            "sandbox": run.spec.sandbox,
+            "argv": list(request["arguments"]),
+            "spec": run.spec.to_json(),
+            "selection": {name: getattr(run.selection, name) for name in run.selection.__slots__},
+            "notes": list(run.base.notes),
+        },
+    )
+
+
+def _clean(temp: Path) -> None:
+    shutil.rmtree(temp, ignore_errors=True)
