@@ -44,6 +44,8 @@ def classify(error: Exception) -> Again | stops.Stopped:
         return Again(f"no connection or no answer in time ({kind})")
     if isinstance(error, json.JSONDecodeError) or kind in ("APIResponseValidationError", "ValidationError"):
         return Again("the answer was not valid JSON")
+    if isinstance(error, ValueError) and "tool parameter JSON" in str(error):
+        return Again("the model's tool call was not valid JSON")
     return stops.failed("client_error", f"{kind}: {error}"[:500])
 
 

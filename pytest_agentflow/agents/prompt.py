@@ -61,7 +61,8 @@ def cut(text: str, cap: int) -> str:
     """Head and tail of a text that is too long, with the number of characters left out between them."""
     if len(text) <= cap:
         return text
-    head, tail = cap * 2 // 3, cap // 3
+    tail = cap // 3
+    head = cap - tail
     return f"{text[:head]}\n[… {len(text) - head - tail:,} characters cut by the harness …]\n{text[-tail:]}"
 
 
