@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-MANIFEST = "lanes.json"
+from pytest_agentflow.stages.attempt import MANIFEST, Manifest, serve_lane
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -25,8 +25,6 @@ class LaneFile(pytest.File):
     """The write-once manifest: the same on every worker."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        from pytest_agentflow.stages.attempt import Manifest
-
         for number in range(1, Manifest.load(self.path).lanes + 1):
             yield LaneItem.from_parent(self, name=f"lane{number}", number=number)
 
@@ -39,6 +37,4 @@ class LaneItem(pytest.Item):
         self.number = number
 
     def runtest(self) -> None:
-        from pytest_agentflow.stages.attempt import serve_lane
-
         serve_lane(self.path, self.number, os.environ.get("PYTEST_XDIST_WORKER", "main"))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_agentflow import hookspecs
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.broker import Address, Link, die_with
 from pytest_agentflow.adapters.sessions import RunSpec
@@ -33,6 +34,7 @@ from pytest_agentflow.settings import Settings
 from pytest_agentflow.stages.bench import LaneBench, slot
 from pytest_agentflow.stages.verify import VerifyContext, gather
 
+MANIFEST = "lanes.json"  # what the lane session collects
 NOTES_CAP = 16 * 1024
 MAX_JUDGED = 5  # candidates of one attempt that are judged cold
 
@@ -78,8 +80,6 @@ class Lane:
 
 def serve_lane(manifest_path: Path, number: int, worker: str) -> int:
     """Pull attempts until none is left; returns how many were made."""
-    from pytest_agentflow import hookspecs
-
     manifest = Manifest.load(manifest_path)
     directory = Path(manifest.run_directory)
     address = Address.load(Path(manifest.broker))

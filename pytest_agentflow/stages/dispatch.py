@@ -20,8 +20,7 @@ from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Verdict, VerdictKind
 from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.core.verdict import judge
-from pytest_agentflow.lanes import MANIFEST
-from pytest_agentflow.stages.attempt import Manifest
+from pytest_agentflow.stages.attempt import MANIFEST, Manifest
 from pytest_agentflow.stages.desk import Desk
 from pytest_agentflow.stages.run import Run
 
