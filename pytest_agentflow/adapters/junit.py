@@ -1,0 +1,300 @@
+"""What does this JUnit report say about each test, attempt by attempt, and what about it cannot be trusted?
+
+Cases are read through junitparser's xunit2 flavour (the base flavour takes a `<flakyFailure>` for a pass). What junitparser
+drops without a word is caught by the walk around it: cases directly under `<testsuites>`, failures outside any case,
+`status="notrun"`, unknown elements, counters that contradict the cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from junitparser import Error, Failure, Skipped, xunit2
+
+from pytest_agentflow.adapters import oracle_files
+from pytest_agentflow.adapters.junit_xml import Refused, Suite, Walk, walk
+from pytest_agentflow.adapters.oracle_files import Oracle
+from pytest_agentflow.core.gate.identity import join
+from pytest_agentflow.core.gate.labels import labels
+from pytest_agentflow.core.gate.records import PASS, Case, Execution, Problem, ProblemKind, Report
+from pytest_agentflow.core.gate.signature import kind_of
+from pytest_agentflow.core.model import Outcome
+
+MESSAGE_LIMIT = 2000
+_INTERIM = (xunit2.FlakyFailure, xunit2.FlakyError, xunit2.RerunFailure, xunit2.RerunError)
+_CRASH = re.compile(r"^worker '[^']*' crashed while running|\bcrashed\b.*\bsignal\b|^test abort", re.I)
+_COMMIT_KEYS = (
+    "commit",
+    "git.commit",
+    "git_commit",
+    "commit_sha",
+    "CI_COMMIT_SHA",
+    "GITHUB_SHA",
+    "GIT_COMMIT",
+)
+_BAD_STATUS = {"failed", "fail", "failure", "error", "errored"}
+_SKIP_STATUS = {"notrun", "skipped", "disabled", "ignored", "suppressed"}
+_CASE_CHILDREN = {"failure", "error", "skipped", "flakyFailure", "flakyError", "rerunFailure", "rerunError"}
+
+
+@dataclass(slots=True)
+class _Raw:
+    """One `<testcase>` as written."""
+
+    classname: str
+    name: str
+    file: str
+    line: str
+    suites: str
+    suite: str
+    time: float
+    attempts: tuple[Execution, ...]
+    body: str
+
+
+def read_report(path: Path, oracle: str | None = None, *, source: str = "", cell: str = "") -> Report:
+    """Read one file. Never raises for what a file holds: that becomes `problems`.
+
+    `oracle` names the producer where the report does not give it away; `source` is how messages call the file.
+    """
+    name = source or str(path)
+    raws: list[_Raw] = []
+    try:
+        walked = walk(path, lambda element, suites: raws.append(_raw(element, suites)))
+    except Refused as refusal:
+        problem = Problem(refusal.kind, f"{name}: {refusal}")
+        return replace(labels(Report(name, problems=(problem,), cell=cell)), modified=_modified(path))
+    known = oracle_files.find(oracle) if oracle else oracle_files.detect(_facts(walked, raws))
+    problems = [*_odd(walked, name), *_nameless(raws, name)]
+    cases = _fold(raws, known)
+    cases += _loose(walked)
+    problems += _counters(walked, raws, cases, known, name)
+    if not cases:
+        problems.append(Problem(ProblemKind.NO_TESTS, f"{name}: the report holds no tests"))
+    properties = {k: v for suite in walked.suites for k, v in suite.properties.items()}
+    stamp = next((s.attrs["timestamp"] for s in walked.suites if s.attrs.get("timestamp")), "")
+    report = Report(
+        name, tuple(cases), tuple(problems), known.name, cell, timestamp=stamp, started=_epoch(stamp),
+        modified=_modified(path), commit=next((properties[k] for k in _COMMIT_KEYS if properties.get(k)), ""),
+        digest=walked.digest, properties=properties,
+    )  # fmt: skip
+    return labels(report)
+
+
+def _raw(element: Element, suites: list[Suite]) -> _Raw:
+    get = element.attrib.get
+    names = [s.attrs.get("name", "") for s in suites if s.tag == "testsuite"]
+    file = get("file") or next((s.attrs["file"] for s in reversed(suites) if s.attrs.get("file")), "")
+    return _Raw(
+        get("classname", ""), get("name", ""), file, get("line", ""), " > ".join(names), names[-1] if names else "",
+        _seconds(get("time", "")), _attempts(element), _property(element, "body"),
+    )  # fmt: skip
+
+
+def _testcase(element: Element) -> xunit2.TestCase:
+    return xunit2.TestCase.fromelem(element)  # type: ignore[no-untyped-call]
+
+
+def _property(element: Element, name: str) -> str:
+    if len(element) and element.find("properties") is not None:
+        for entry in _testcase(element).properties():
+            if entry.name == name:
+                return entry.value or ""
+    return ""
+
+
+def _attempts(element: Element) -> tuple[Execution, ...]:
+    """The executions that one case tells of: interim results first, the final one last."""
+    status = (element.get("status") or "").lower()
+    outcome = (element.get("result") or "").lower()
+    if not len(element):
+        return (_by_status(status, outcome),)
+    interim: list[Execution] = []
+    final: list[Execution] = []
+    for entry in _testcase(element):
+        if isinstance(entry, _INTERIM):
+            interim.append(_execution(entry, Outcome.ERROR if "Error" in entry._tag else Outcome.FAILED))
+        elif isinstance(entry, (Failure, Error)):
+            final.append(_execution(entry, Outcome.ERROR if isinstance(entry, Error) else Outcome.FAILED))
+        elif isinstance(entry, Skipped):
+            final.append(_skipped(entry))
+    final += [
+        Execution(Outcome.FAILED, child.tag[:80], (child.text or "")[:MESSAGE_LIMIT])
+        for child in element
+        if child.tag not in _CASE_CHILDREN and ("fail" in child.tag.lower() or "error" in child.tag.lower())
+    ]
+    return (*interim, _worst(final) if final else _by_status(status, outcome))
+
+
+def _worst(entries: list[Execution]) -> Execution:
+    """Several results inside one case are one execution: a todo is expected to fail, else the first red one."""
+    expected = [e for e in entries if e.cause == "todo"]
+    return expected[0] if expected else next((e for e in entries if e.bad), entries[0])
+
+
+def _by_status(status: str, result: str) -> Execution:
+    if status in _BAD_STATUS or result in _BAD_STATUS:
+        return Execution(Outcome.FAILED, message=f"status {status or result}, no details")
+    if status in _SKIP_STATUS or result in _SKIP_STATUS:
+        return Execution(Outcome.SKIPPED, message=f"not run ({status or result})")
+    return PASS
+
+
+def _execution(entry: xunit2.InterimResult | Failure | Error, outcome: Outcome) -> Execution:
+    message = (entry.message or entry.text or "").strip()[:MESSAGE_LIMIT]
+    if _CRASH.search(message) or _CRASH.search(entry.type or ""):
+        return Execution(Outcome.CRASHED, "crash", message, "crash")
+    cause = "collection" if message == "collection failure" else ""
+    if message.startswith('failed on teardown with "'):
+        cause = "teardown"
+    return Execution(outcome, kind_of(entry.type or "", message), message, cause)
+
+
+def _skipped(entry: Skipped) -> Execution:
+    message = (entry.message or entry.text or "").strip()[:MESSAGE_LIMIT]
+    if entry.type == "todo":
+        return Execution(Outcome.XFAILED, message=message, cause="todo")
+    if "xfail-marked test passes unexpectedly" in message:
+        return Execution(Outcome.FAILED, "XPASS", message)
+    return Execution(Outcome.XFAILED if entry.type == "pytest.xfail" else Outcome.SKIPPED, message=message)
+
+
+def _fold(raws: list[_Raw], oracle: Oracle) -> list[Case]:
+    """One Case per identity, in order of first appearance."""
+    groups: dict[str, list[_Raw]] = {}
+    for raw in raws:
+        key = join(tuple(getattr(raw, name) for name in oracle.identity))
+        groups.setdefault(key or raw.name or raw.classname or "<unnamed>", []).append(raw)
+    return [_case(key, group, oracle.repeats) for key, group in groups.items()]
+
+
+def _case(identity: str, group: list[_Raw], repeats: str) -> Case:
+    first = group[0]
+    attempts = first.attempts if len(group) == 1 else _merged(group, repeats == "retries")
+    line = int(first.line) if first.line.isdecimal() and len(first.line) < 9 else 0
+    time = first.time if len(group) == 1 else sum(raw.time for raw in group)
+    return Case(
+        identity, attempts, time, first.file, line, first.body, len(group) if repeats == "copies" else 1
+    )
+
+
+def _merged(group: list[_Raw], retries: bool) -> tuple[Execution, ...]:
+    """Several cases of one name, in order. With `retries` an empty case that is not the last one hid a failure."""
+    attempts: list[Execution] = []
+    for n, raw in enumerate(group):
+        teardown = raw.attempts[-1].cause == "teardown"
+        if teardown and attempts and (attempts[-1].bad and attempts[-1].cause != "retried"):
+            continue  # the same execution failed in its call and then in its teardown
+        hidden = retries and n < len(group) - 1 and raw.attempts == (PASS,)
+        attempts += (
+            [Execution(Outcome.FAILED, message="an attempt that was retried", cause="retried")]
+            if hidden
+            else raw.attempts
+        )
+    return tuple(attempts)
+
+
+def _loose(walked: Walk) -> list[Case]:
+    """Failures that belong to no case: junitparser counts neither the case nor the error."""
+    cases = []
+    for n, (suite, element) in enumerate(walked.loose):
+        message = (element.get("message") or element.text or "").strip()[:MESSAGE_LIMIT]
+        kind = kind_of(element.get("type") or "", message)
+        where = f"<suite {suite}>" if suite else "<suite>"
+        attempt = Execution(Outcome.ERROR, kind, message, "suite")
+        cases.append(Case(where if n == 0 else f"{where}#{n + 1}", (attempt,)))
+    return cases
+
+
+def _odd(walked: Walk, name: str) -> list[Problem]:
+    if not walked.strange:
+        return []
+    text = f"{name}: unknown element <{walked.strange[0]}> where a <testcase> belongs ({len(walked.strange)} of them)"
+    return [Problem(ProblemKind.NOT_JUNIT, text)]
+
+
+def _nameless(raws: list[_Raw], name: str) -> list[Problem]:
+    count = sum(not raw.name for raw in raws)
+    return [Problem(ProblemKind.NOT_JUNIT, f"{name}: {count} test case(s) without a name")] if count else []
+
+
+def _counters(walked: Walk, raws: list[_Raw], cases: list[Case], oracle: Oracle, name: str) -> list[Problem]:
+    """What the attributes claim, against what the cases say. Cases win; a claim of more is missing evidence."""
+    tops = _claims(walked)
+    tests, failing = tops.get("tests"), (tops.get("failures") or 0) + (tops.get("errors") or 0)
+    bad = sum(any(a.bad for a in case.attempts) for case in cases)
+    found: list[Problem] = []
+    if failing and not bad:
+        text = f"{name}: its counters claim {failing} failure(s), but no test case in it failed"
+        found.append(Problem(ProblemKind.CONTRADICTION, text))
+    elif (
+        bad
+        and tops.get("failures") is not None
+        and not failing
+        and any(a.bad for c in cases for a in c.attempts[-1:])
+    ):
+        text = f"{name}: its counters say 0 failures, {bad} test case(s) failed; the cases count"
+        found.append(Problem(ProblemKind.CONTRADICTION, text, fatal=False))
+    held = len(raws) if oracle.repeats == "copies" else len(cases)
+    if tests is not None and cases and oracle.counts and held < tests:
+        text = f"{name}: its counters claim {tests} tests, but it holds {held}"
+        found.append(Problem(ProblemKind.CONTRADICTION, text))
+    return found
+
+
+def _claims(walked: Walk) -> dict[str, int]:
+    """The counters of the outermost elements that have any."""
+    root = walked.suites[0]
+    tops = (
+        [root] if root.tag == "testsuite" or "tests" in root.attrs else [s for s in walked.suites if s.outer]
+    )
+    totals: dict[str, int] = {}
+    for suite in tops:
+        for key in ("tests", "failures", "errors"):
+            text = suite.attrs.get(key, "")
+            if text.isdecimal() and len(text) < 10:
+                totals[key] = totals.get(key, 0) + int(text)
+    return totals
+
+
+def _facts(walked: Walk, raws: list[_Raw]) -> Mapping[str, str]:
+    """What oracle files can recognise a producer by."""
+    root = walked.suites[0]
+    first = next((s for s in walked.suites if s.tag == "testsuite"), root)
+    schema = next((v for s in walked.suites[:2] for k, v in s.attrs.items() if "SchemaLocation" in k), "")
+    return {
+        "root": root.attrs.get("name", ""),
+        "root_attributes": " ".join(root.attrs),
+        "first_suite": first.attrs.get("name", "") if first.tag == "testsuite" else "",
+        "properties": " ".join(first.properties),
+        "schema": schema,
+        "case_class": raws[0].classname if raws else "",
+    }
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text.replace(",", "")) if text else 0.0
+    except ValueError:
+        return 0.0
+    return value if 0.0 <= value < 1e9 else 0.0
+
+
+def _epoch(stamp: str) -> float | None:
+    """Seconds since the epoch; a time without a zone is taken in the machine's own."""
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except (OSError, ValueError):
+        return None
