@@ -43,10 +43,12 @@ class Section:
     timeout: float | None = None
     network: bool = True
     readable: tuple[str, ...] = ()
+    memory_mb: int | None = None  # address space; programs built on Node or Bun reserve far more than they use
     paid: bool = True
     max_usd: float = 0.0  # reserved before the start; charged in full when the bill cannot be read
     max_tokens: int = 0
     model: str = ""
+    prices: Mapping[str, Any] | None = None  # [tool.agentflow.prices], for programs that report tokens only
     version: tuple[str, ...] = ()  # argv that prints the program's version; default: argv[0] --version
 
 
@@ -115,7 +117,7 @@ def read_section(name: str, config: Mapping[str, Any]) -> Section:
             f"{where}: unknown usage parser {usage!r}",
             f"use one of {known}, none, or a map of fields to paths",
         )
-    allowed = {*Section.__slots__, "timeout_s", "kind", "effort"}
+    allowed = {*Section.__slots__, "timeout_s", "kind", "effort", "prices"}
     unknown = sorted(set(config) - allowed)
     if unknown:
         raise AgentflowError(
@@ -131,10 +133,12 @@ def read_section(name: str, config: Mapping[str, Any]) -> Section:
         timeout=config.get("timeout", config.get("timeout_s")),
         network=bool(config.get("network", True)),
         readable=tuple(config.get("readable", ())),
+        memory_mb=config.get("memory_mb"),
         paid=bool(config.get("paid", True)),
         max_usd=float(config.get("max_usd", 0.0)),
         max_tokens=int(config.get("max_tokens", 0)),
         model=str(config.get("model", "")),
+        prices=dict(config.get("prices", {})),
         version=tuple(config.get("version", ())),
     )
 
@@ -200,6 +204,7 @@ def _run(section: Section, brief: Brief, bench: Bench, home: Path, secrets: Mapp
         network=section.network,
         writable=(home,),
         readable=tuple(Path(p).expanduser() for p in section.readable),
+        **({"memory_mb": section.memory_mb} if section.memory_mb else {}),
     )
     bench.progress(f"{section.argv[0]} started")
     deadline = min(brief.deadline, section.timeout or brief.deadline)
@@ -255,7 +260,7 @@ def _priced(section: Section, spend: Spend) -> float:
     """Dollars for a program that reports tokens only; its reservation when its model has no known price."""
     from pytest_agentflow.adapters import prices
 
-    price = prices.find(section.model, {}) if section.model else None
+    price = prices.find(section.model, section.prices or {}) if section.model else None
     return price.cost(spend) if price else section.max_usd
 
 

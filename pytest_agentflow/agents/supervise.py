@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -12,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO
 
+from pytest_agentflow.adapters import sandbox
+
 HEAD = 256 * 1024
 TAIL = 1024 * 1024
-GRACE = 5.0  # seconds between asking a group to stop and killing it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def supervise(
     deadline: float,
     cancelled: Callable[[], bool],
 ) -> Ended:
-    """Feed, drain and bound a program started in its own process group; its whole group is dead on return."""
+    """Feed, drain and bound a program that was started in a box; nothing of the box is alive on return."""
     started = time.monotonic()
     out, err = Capped(), Capped()
     threads = [_thread(_drain, process.stdout, out), _thread(_drain, process.stderr, err)]
@@ -81,7 +81,7 @@ def supervise(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.1)
     finally:
-        stop(process, grace=GRACE if why != "exited" else 0.0)
+        sandbox.kill(process)  # all of the box, also daemons that left the process group
     for thread in (*threads, feeder):
         thread.join(timeout=2.0)  # a daemon that kept the pipe open must not hold us
     return Ended(
@@ -92,21 +92,6 @@ def supervise(
         out.dropped + err.dropped,
         time.monotonic() - started,
     )
-
-
-def stop(process: subprocess.Popen[bytes], *, grace: float = GRACE) -> None:
-    """Ask the whole group to end, then kill what is left of it."""
-    if process.poll() is None and grace:
-        _signal_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=grace)
-    _signal_group(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
 
 
 def _thread(work: Callable[..., None], *args: object) -> threading.Thread:

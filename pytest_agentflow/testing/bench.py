@@ -9,7 +9,6 @@ The ledger and the pytest child sessions are the real ones; nothing is isolated 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -135,19 +134,15 @@ class LocalBench:
         return self.stop.is_set()
 
     def sandboxed(self, argv: Sequence[str], **popen: Any) -> Any:
-        """Start a program in the workspace, in the named sandbox or, with "none", only in a group of its own."""
-        network, writable = popen.pop("network", False), popen.pop("writable", ())
-        readable = popen.pop("readable", ())
-        if self.sandbox == "none":
-            return subprocess.Popen(list(argv), cwd=self.workspace, start_new_session=True, **popen)
+        """Start a program in the workspace, in the named sandbox; "none" still ends all its descendants."""
         from pytest_agentflow.adapters import sandbox
 
         box = sandbox.Box(
             kind=sandbox.choose(self.sandbox),
-            network=network,
-            writable=(self.workspace, *writable),
-            hidden=(),
-            readable=tuple(readable),
+            network=popen.pop("network", False),
+            writable=(self.workspace, *popen.pop("writable", ())),
+            readable=tuple(popen.pop("readable", ())),
+            memory_mb=popen.pop("memory_mb", 4096),
         )
         return sandbox.popen(box, list(argv), cwd=self.workspace, **popen)
 
