@@ -113,8 +113,46 @@ def _replace(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def runs(top: Path) -> list[Path]:
-    """The runs below `top`, oldest first."""
-    root = top / ".agentflow" / "runs"
-    found = [path for path in root.iterdir() if (path / "journal.jsonl").is_file()] if root.is_dir() else []
+def home(start: Path) -> Path:
+    """The nearest `.agentflow` at or above `start`."""
+    places = [directory / ".agentflow" for directory in (start, *start.parents)]
+    found = next((place for place in places if (place / "runs").is_dir()), None)
+    if found is None:
+        raise AgentflowError(
+            f"No .agentflow directory with runs at or above {start}.",
+            "Go to the project, or start a run with `pytest --agent-fix`.",
+        )
+    return found
+
+
+def runs(home: Path) -> list[Path]:
+    """The directories of all runs, oldest first."""
+    found = [path for path in (home / "runs").iterdir() if (path / "journal.jsonl").is_file()]
     return sorted(found, key=lambda path: ((path / "journal.jsonl").stat().st_mtime, path.name))
+
+
+def find(start: Path, wanted: str = "") -> Path:
+    """The directory of the run with this id or unambiguous beginning of an id; without one, of the last run."""
+    place = home(start)
+    known = runs(place)
+    if not known:
+        raise AgentflowError(f"{place} holds no run yet.", "Start one with `pytest --agent-fix`.")
+    if not wanted:
+        return known[-1]
+    hits = [run for run in known if run.name == wanted] or [
+        run for run in known if run.name.startswith(wanted)
+    ]
+    if len(hits) == 1:
+        return hits[0]
+    names = ", ".join(run.name for run in (hits or known)[-5:])
+    problem = f"{len(hits)} runs begin with {wanted!r}" if hits else f"There is no run {wanted!r}"
+    raise AgentflowError(f"{problem} in {place}.", f"{'They are' if hits else 'The latest are'}: {names}.")
+
+
+def accepted_patches(run: Path, report: RunReport) -> str:
+    """What the run accepted, as one patch that `git apply` takes: as delivered, else as the attempts left it."""
+    delivered = sorted((run / "patches").glob("*.patch"))
+    if delivered:
+        return "".join(path.read_bytes().decode("utf-8", "surrogateescape") for path in delivered)
+    order = [c.attempt for r in report.rounds for c in r.integrated]
+    return "".join(a.patch for name in order if (a := report.attempt(name)))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from pytest_agentflow.report.sentences import NEXT, sentence
-from pytest_agentflow.report.text import one_line, seconds, visible
+from pytest_agentflow.report.text import never_fail, one_line, seconds, visible
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -41,6 +41,7 @@ class View(Protocol):
 
 def open_view(stream: TextIO, *, terminal: bool, verbosity: int = 0, colour: bool = True) -> View:
     """The view that fits the stream. Close it before the summary is printed."""
+    never_fail(stream)
     if verbosity < 0:
         return Silent()
     return Terminal(stream, colour) if terminal else Plain(stream, verbosity)

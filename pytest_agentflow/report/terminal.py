@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from pytest_agentflow.core.model import Spend
-from pytest_agentflow.report.model import Rate, Round, RunReport, TargetReport, TargetState
+from pytest_agentflow.core.model import FindingStatus, Spend
+from pytest_agentflow.report.model import AttemptReport, Rate, Round, RunReport, TargetReport, TargetState
 from pytest_agentflow.report.text import count, one_line, paint, percent, seconds, visible
 
 STYLE = {
@@ -21,6 +21,7 @@ STYLE = {
     TargetState.NO_PATCH: "red",
     TargetState.NOT_TRIED: "red",
 }
+FINDING_STYLE = {FindingStatus.OK: "green", FindingStatus.NA: "dim", FindingStatus.WEAK: "yellow"}
 SHOWN_PER_STATE = 25
 
 
@@ -140,7 +141,8 @@ def delivered_words(report: RunReport) -> str:
     words = {
         "tree": f"in the working tree ({count(len(delivered.files), 'file')})",
         "branch": "on their branch only",
-        "none": "as patch files only",
+        "patch files": f"as patch files only, in {', '.join(delivered.files)}",
+        "nothing": "",
     }.get(delivered.how, delivered.how)
     if delivered.branch:
         words += f"{', ' if words else ''}branch {delivered.branch}"
@@ -169,3 +171,30 @@ def _verdict_line(report: RunReport, paper: Paper) -> str:
 
 def _rate(rate: Rate) -> str:
     return percent(rate.passed, rate.total)
+
+
+def attempt(a: AttemptReport, paper: Paper) -> str:
+    """One attempt for the terminal: what it was sent after, every finding, its diff."""
+    verdict = (a.verdict or "unfinished").replace("_", " ")
+    lines = [paper.rule(f"attempt {visible(a.id)}: {verdict}", "bold", "green" if a.accepted else "red")]
+    facts = {
+        "reason": a.reason,
+        "agent": f"{a.agent}, unit {a.cluster}, round {a.round}",
+        "targets": ", ".join(a.targets),
+        "commit": a.commit,
+        "refused": a.refusal,
+        "spend": spend_words(a.spend),
+        "its words": f"{a.message} (not evidence)" if a.message else "",
+    }
+    lines += [f"{name + ':':<11} {one_line(text)}" for name, text in facts.items() if text]
+    width = max((len(f.layer) for f in a.findings), default=0)
+    for f in a.findings:
+        status = paper.paint(f"{f.status:<6}", FINDING_STYLE.get(f.status, "red"))
+        lines.append(f"  {f.layer:<{width}}  {status}  {one_line(f.reason)}")
+    return "\n".join([*lines, *diff(a.patch, paper)])
+
+
+def diff(patch: str, paper: Paper) -> list[str]:
+    """A diff's lines, coloured as git does on a terminal."""
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    return [paper.paint(line, styles.get(line[:1], "")) for line in visible(patch).splitlines()]

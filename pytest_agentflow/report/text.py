@@ -67,3 +67,10 @@ def colour_wanted(stream: TextIO, env: Mapping[str, str]) -> bool:
     if env.get("FORCE_COLOR"):
         return True
     return stream.isatty() and env.get("TERM") != "dumb"
+
+
+def never_fail(stream: TextIO) -> None:
+    """Let a stream spell out what its encoding cannot hold: a summary must not die of an ellipsis."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

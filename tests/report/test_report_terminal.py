@@ -1,0 +1,69 @@
+"""The final summary reads like pytest's own."""
+
+from __future__ import annotations
+
+from pytest_agentflow.report.model import RunReport, build
+from pytest_agentflow.report.terminal import Paper, attempt, summary
+
+
+def test_the_summary_names_every_target_with_state_and_reason(report: RunReport) -> None:
+    text = summary(report, Paper(100), "runs/x/transcript.html")
+    assert "FIXED tests/test_tax.py::test_rate - r1-a1 src/shop/tax.py (2 lines)" in text
+    assert "PLAUSIBLE BUT WEAK tests/test_dates.py::test_due" in text and "nothing held out" in text
+    assert "FLAKY tests/test_net.py::test_poll - 2 of 5 reruns passed on unchanged code" in text
+    assert "NO PATCH tests/test_io.py::test_read - r1-a3 regressed:" in text
+
+
+def test_the_summary_says_rates_spend_branch_and_transcript(report: RunReport) -> None:
+    text = summary(report, Paper(100), "runs/x/transcript.html")
+    assert "round 1  59/66   89.3 %" in text and "round 2  62/66   93.9 %" in text
+    assert "branch agentflow/20261121-0145-k3" in text
+    assert "no model asked" in text
+    assert "transcript:  runs/x/transcript.html" in text
+    assert "resume" not in text
+    assert text.splitlines()[-1].strip("= ").endswith("89.3 % -> 93.9 % in 22.0 s")
+
+
+def test_an_interrupted_run_prints_the_command_that_resumes_it(interrupted: RunReport) -> None:
+    for verbose in (0, -1):
+        assert "pytest --agent-resume 20261121-0145-k3" in summary(interrupted, Paper(80, verbose=verbose))
+
+
+def test_a_log_gets_no_escape_and_a_terminal_gets_colour(report: RunReport) -> None:
+    assert "\x1b" not in summary(report, Paper(80))
+    coloured = summary(report, Paper(80, colour=True))
+    assert "\x1b[32mFIXED\x1b[0m" in coloured
+    assert "\x1b[31mred" not in coloured, "the test's own escape must not survive"
+
+
+def test_lines_fit_pytests_rules(report: RunReport) -> None:
+    rules = [line for line in summary(report, Paper(80)).splitlines() if line.startswith("=")]
+    assert len(rules) == 4 and all(len(line) == 80 for line in rules[:3])
+
+
+def test_a_wide_run_is_cut_and_says_how_much_was_cut(wide_report: RunReport) -> None:
+    short = summary(wide_report, Paper(100))
+    assert len(short.splitlines()) < 100
+    assert "more no patch; all of them with -v and in the transcript" in short
+    assert len(summary(wide_report, Paper(100, verbose=1)).splitlines()) > 300
+
+
+def test_quiet_leaves_one_line(report: RunReport) -> None:
+    assert len(summary(report, Paper(80, verbose=-1)).strip().splitlines()) == 1
+
+
+def test_a_green_suite_says_nothing_to_fix() -> None:
+    events = [
+        {"n": 0, "t": 0.0, "event": "started", "data": {"run": "x"}},
+        {"n": 1, "t": 2.0, "event": "observed", "data": {"round": 1, "pass_rate": [5, 5], "failing": []}},
+        {"n": 2, "t": 2.0, "event": "reported", "data": {"exit_code": 0, "stop_reason": "nothing to fix"}},
+    ]
+    assert "nothing to fix in 2.0 s" in summary(build(events, {}), Paper(80)).splitlines()[-1]
+
+
+def test_one_attempt_shows_its_findings_and_its_diff(report: RunReport) -> None:
+    found = report.attempt("r1-a3")
+    assert found
+    text = attempt(found, Paper(80))
+    assert "guards   failed  1 of 58 turned red" in text
+    assert "+    if net <= 100:" in text
