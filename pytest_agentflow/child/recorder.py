@@ -1,0 +1,219 @@
+"""Which lines does each test reach, each phase and each shared fixture by itself?
+
+Loaded into a child session, either by `configure` (after the conftests) or, better, with `-p` and the options in the
+environment (before them). Lines that run at import, in fixtures of wider scope and outside the phases are kept apart:
+the first belong to nobody, the second to every test that stands on the fixture, the last to no test at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_agentflow.child.recorder_output import Output
+from pytest_agentflow.child.recorder_scope import Scope
+
+ENVIRONMENT = "AGENTFLOW_RECORDER"
+NAME = "agentflow-child-recorder"
+
+
+class Engine(Protocol):
+    """What the recorder needs of a way to record."""
+
+    note: str | None
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def take(self) -> Mapping[str, set[int]]: ...
+
+
+def make_engine(scope: Scope, level: str) -> Engine:
+    """`sys.monitoring` where it exists, coverage's C tracer elsewhere."""
+    if sys.version_info >= (3, 12) and level != "edges":
+        from pytest_agentflow.child.recorder_monitoring import MonitoringEngine
+
+        return MonitoringEngine(scope, level)
+    from pytest_agentflow.child.recorder_tracer import TracerEngine
+
+    return TracerEngine(scope, level)
+
+
+class Recorder:
+    """Hooks that say whose lines are running."""
+
+    def __init__(self, options: Mapping[str, Any], top: str) -> None:
+        self.options = dict(options)
+        self.scope = Scope(top, options.get("roots") or ["."], options.get("omit") or [])
+        self.level = str(options.get("level", "lines"))
+        self.engine = make_engine(self.scope, self.level)
+        self.output = Output(str(options["out"]))
+        self.canonical: Callable[[str], str] = lambda nodeid: nodeid
+        self.owner: tuple[str, int] = ("import", 0)
+        self.fixtures: dict[int, int] = {}  # id of a live fixture definition of wider scope -> its number
+        self.setups = 0
+        self.started = False
+
+    def start(self) -> None:
+        self.started = True
+        self.engine.start()
+
+    # whose lines ---------------------------------------------------------------------------------
+
+    def switch(self, kind: str, number: int = 0) -> tuple[str, int]:
+        """From now on lines belong to another owner; returns the one before."""
+        before = self.owner
+        reached = self.engine.take()
+        if reached:
+            self._write(before, reached)
+        self.owner = (kind, number)
+        return before
+
+    def _write(self, owner: tuple[str, int], reached: Mapping[str, set[int]]) -> None:
+        paths = {path: found for name, found in reached.items() if (path := self.scope.path(name))}
+        if self.level != "edges":
+            self.output.lines(*owner, paths)
+            return
+        from pytest_agentflow.child.recorder_tracer import edge
+
+        edges = {path: {edge(packed) for packed in found} for path, found in paths.items()}
+        self.output.edges(*owner, edges)
+        self.output.lines(*owner, {p: {n for pair in e for n in pair if n > 0} for p, e in edges.items()})
+
+    def _phase(self, kind: str, item: pytest.Item) -> Generator[None, Any, Any]:
+        self.switch(kind, self.output.test(self.canonical(item.nodeid)))
+        self.engine.resume()
+        try:
+            return (yield)
+        finally:
+            self.engine.pause()
+            self.switch("outside")
+
+    # hooks ---------------------------------------------------------------------------------------
+
+    def pytest_collection_finish(self) -> None:
+        self.engine.pause()
+        self.switch("outside")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        return (yield from self._phase("setup", item))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        return (yield from self._phase("call", item))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        used = self._used(item)
+        result = yield from self._phase("teardown", item)
+        self.output.uses(self.output.test(self.canonical(item.nodeid)), used)
+        self.output.flush()
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, Any, Any]:
+        if fixturedef.scope == "function":
+            return (yield)
+        self.setups += 1
+        number = self.output.fixture(f"{fixturedef.baseid}::{fixturedef.argname}#{self.setups}")
+        self.fixtures[id(fixturedef)] = number
+        before = self.switch("fixture", number)
+        try:
+            return (yield)
+        finally:
+            self.switch(*before)
+            # Finalizers run last in, first out: this one stands in front of the fixture's own teardown.
+            fixturedef.addfinalizer(partial(self._finalise, number, before))
+
+    def _finalise(self, number: int, _before: tuple[str, int]) -> None:
+        if self.owner[0] != "fixture":
+            self.resting = self.owner
+        self.switch("fixture", number)
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        if self.fixtures.pop(id(fixturedef), None) is not None:
+            self.switch(*getattr(self, "resting", self.owner))
+
+    def _used(self, item: pytest.Item) -> list[int]:
+        """Numbers of the wider fixtures that a test stands on, those asked for at run time included."""
+        request = getattr(item, "_request", None)
+        definitions = getattr(request, "_fixture_defs", None) or {}
+        known = (self.fixtures.get(id(each)) for each in definitions.values())
+        return [number for number in known if number is not None]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        self.finish()
+
+    def pytest_unconfigure(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Write the rest and let go of the interpreter."""
+        if not self.started:
+            return
+        self.started = False
+        self.engine.pause()
+        self.switch("outside")
+        self.engine.stop()
+        if self.engine.note:
+            self.output.note(self.engine.note)
+        self.output.flush()
+
+
+def _is_xdist_controller(config: pytest.Config) -> bool:
+    return not hasattr(config, "workerinput") and str(config.getoption("dist", "no")) != "no"
+
+
+_early: Recorder | None = None
+
+
+def configure(
+    config: pytest.Config, options: Mapping[str, Any], emit: Callable[[str, object], None]
+) -> Recorder | None:
+    """The contract of a further child plugin: record from now on."""
+    if _is_xdist_controller(config) or config.pluginmanager.has_plugin(NAME) or _early is not None:
+        return None
+    session = config.pluginmanager.get_plugin("agentflow-session")
+    recorder = Recorder(options, str(getattr(session, "top", options.get("top", os.getcwd()))))  # noqa: PTH109
+    _adopt(recorder, session)
+    recorder.start()
+    return recorder
+
+
+def _adopt(recorder: Recorder, session: object) -> None:
+    """Names of tests are relative to the top level, as the session plugin says them."""
+    recorder.canonical = getattr(session, "canonical", recorder.canonical)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Loaded with `-p`: take the recorder that has been running since the import of this module."""
+    if _early is None:
+        return
+    if _is_xdist_controller(config):
+        _early.finish()
+        return
+    _adopt(_early, config.pluginmanager.get_plugin("agentflow-session"))
+    config.pluginmanager.register(_early, NAME)
+
+
+def _begin_early() -> None:
+    global _early  # noqa: PLW0603 - one process, one recorder
+    told = os.environ.get(ENVIRONMENT)
+    if told and _early is None:
+        options = json.loads(told)
+        _early = Recorder(options, str(options.get("top", os.getcwd())))  # noqa: PTH109
+        _early.start()
+
+
+_begin_early()
