@@ -1,0 +1,230 @@
+"""Can this failure be repaired offline, by trying likely edits on the suspected code until the visible tests pass?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict
+from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief, Candidate
+from pytest_agentflow.agents.search.choose import best_first, merit
+from pytest_agentflow.agents.search.edits import Source, apply
+from pytest_agentflow.agents.search.order import Ranked, generate
+from pytest_agentflow.agents.search.screening import Screening, Trial
+from pytest_agentflow.agents.search.suspicion import line_scores
+from pytest_agentflow.core.model import Spend
+
+VERSION = "1"
+OFFERED = 5  # candidates handed to the oracle
+ENOUGH = 12  # plausible patches after which looking for more stops
+LOOK_ON = 1.0  # after the first plausible patch, go on for that share of the candidates tried so far …
+LOOK_ON_LEAST = 150  # … and at least that many
+
+
+class SearchAgent:
+    """Template search, offline and free. Offers up to five candidates, best first; leaves the workspace at base."""
+
+    name = "search"
+    paid = False
+
+    def __init__(self, name: str = "search", config: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self._config = dict(config or {})
+
+    def fingerprint(self, config: Mapping[str, Any]) -> str:
+        """Another version of the templates is another agent."""
+        return f"search {VERSION}"
+
+    def attempt(self, brief: Brief, bench: Bench) -> AgentReport:
+        began = time.monotonic()
+        search = Search(brief, bench, began, {**self._config, **brief.config})
+        with WarmRunner() as runner:
+            search.run(runner)
+        return search.report()
+
+
+@dataclass
+class Search:
+    """One attempt: prepare, try candidates in order of likelihood, choose."""
+
+    brief: Brief
+    bench: Bench
+    began: float
+    config: Mapping[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+    screening: Screening | None = None
+    sources: dict[str, Source] = field(default_factory=dict)
+    stopped: str = ""
+    _told: float = 0.0
+
+    # the course of an attempt ------------------------------------------------------------------------
+
+    def run(self, runner: WarmRunner) -> None:
+        attempt = self.brief.attempt
+        scores = line_scores(self.brief)
+        paths = dict.fromkeys(path for path, _ in scores)
+        read = {path: Source.read(self.brief.workspace, path) for path in paths}
+        self.sources = {path: source for path, source in read.items() if source is not None}
+        if not self.sources:
+            self.stopped = "no suspected Python source in scope"
+            return
+        queue = generate(self.sources, scores, attempt.seed)
+        self.notes["candidates_known"] = len(queue)
+        self.screening = self._prepare(runner)
+        if self.screening is not None:
+            self._screen(self.screening, queue)
+            self._retry_slow(self.screening)
+
+    def _prepare(self, runner: WarmRunner) -> Screening | None:
+        """Start the runner and measure the base with it: what is not red here is no target for a search."""
+        attempt = self.brief.attempt
+        guards = _near_first(attempt.guards, attempt.visible)
+        ids = (*attempt.visible, *guards)
+        scratch = Path(self.config.get("scratch") or self.brief.directory / "scratch")
+        runner.start(self.config["run_spec"], self.brief.workspace, ids, scratch)
+        for mode in (HOT, FRESH, COLD):
+            base = self._measure(runner, attempt.visible, mode)
+            if base is not None and not any(base.green([t]) for t in attempt.visible):
+                break
+        else:
+            self.stopped = "a target does not fail when it is run by itself"
+            return None
+        seconds = dict(base.seconds)
+        if guards:
+            green = self._measure(runner, guards, mode)
+            kept = tuple(g for g in guards if green.outcomes.get(g) is not None and green.green([g]))
+            seconds.update(green.seconds)
+            self.notes["guards"] = {"given": len(guards), "green_when_warm": len(kept)}
+            guards = kept
+        hanging = frozenset(i for i, o in base.outcomes.items() if o.value == "timeout")
+        self.notes["runner"] = {"mode": mode, "not_available": dict(runner.why)}
+        # Slow ones last: most candidates are refused by the first test.
+        targets = tuple(sorted(attempt.visible, key=lambda t: (t in hanging, seconds.get(t, 1e9))))
+        return Screening(
+            runner, targets, guards, seconds, hanging, mode, int(self.config.get("processes", 2))
+        )
+
+    def _measure(self, runner: WarmRunner, ids: tuple[str, ...], mode: str) -> WarmVerdict:
+        """Run tests on the base; one that hangs must not hide those behind it."""
+        outcomes, seconds, left = {}, {}, ids
+        hang = float(self.config.get("hang_seconds", 2.0))
+        while left:
+            limits = Limits(default=hang, wall=max(60.0, self.brief.deadline / 4), stop=False)
+            runner.submit(Job({}, left, limits, mode))
+            _, verdict = runner.next()
+            outcomes.update(verdict.outcomes)
+            seconds.update(verdict.seconds)
+            rest = tuple(i for i in left if i not in verdict.outcomes)
+            if verdict.complete or len(rest) == len(left) or verdict.killed == "wall":
+                break
+            left = rest
+        return WarmVerdict(outcomes, {}, mode, rung=False, complete=True, seconds=seconds)
+
+    def _screen(self, screening: Screening, queue: list[Ranked]) -> None:
+        enough = 0
+        seen: set[tuple[bytes, ...]] = set()
+        for ranked in queue:
+            if self._over(screening) or (enough and screening.tried >= enough):
+                break
+            files = self._files(ranked, seen)
+            if files is None:
+                continue
+            while screening.runner.busy >= screening.parallel:
+                screening.collect()
+            screening.submit(Trial((ranked.edit,), ranked.cost, files))
+            if screening.plausible and not enough:
+                enough = screening.tried + max(LOOK_ON_LEAST, int(LOOK_ON * screening.tried))
+            self._tell(screening)
+        else:
+            self.stopped = self.stopped or "every candidate was tried"
+        screening.drain()
+
+    def _files(self, ranked: Ranked, seen: set[tuple[bytes, ...]]) -> dict[str, bytes] | None:
+        files = apply(self.sources, (ranked.edit,))
+        for path, data in files.items():
+            if data == self.sources[path].data:
+                return None
+            try:
+                compile(data, path, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError):
+                return None
+        key = tuple(files.values())
+        if key in seen:
+            return None
+        seen.add(key)
+        return files
+
+    def _retry_slow(self, screening: Screening) -> None:
+        """Candidates that failed nothing and only ran out of time get more of it, most likely ones first."""
+        slow, screening.slow = sorted(screening.slow, key=merit)[:10], []
+        for trial in slow:
+            if screening.plausible or self._over(screening):
+                return
+            screening.submit(trial, factor=10.0)
+            screening.drain()
+
+    # limits and progress -----------------------------------------------------------------------------
+
+    def _over(self, screening: Screening) -> bool:
+        if self.bench.cancelled():
+            self.stopped = "cancelled"
+        elif time.monotonic() - self.began > self.brief.deadline * 0.9:
+            self.stopped = "deadline"
+        elif len(screening.plausible) >= ENOUGH:
+            self.stopped = "enough plausible patches"
+        elif screening.tried >= int(self.config.get("max_candidates", 1_000_000)):
+            self.stopped = "candidate limit"
+        return bool(self.stopped)
+
+    def _tell(self, screening: Screening) -> None:
+        now = time.monotonic()
+        if now - self._told > 0.5:
+            self._told = now
+            rate = screening.tried / max(0.001, now - self.began)
+            self.bench.progress(
+                "candidates", tried=screening.tried, rate=round(rate, 1), plausible=len(screening.plausible)
+            )
+
+    # the report --------------------------------------------------------------------------------------
+
+    def report(self) -> AgentReport:
+        screening = self.screening
+        spend = Spend(seconds=time.monotonic() - self.began, cpu=screening.cpu if screening else 0.0)
+        if screening is None:
+            return AgentReport(AgentOutcome.NO_CHANGE, self.stopped, spend, notes=self.notes)
+        self.notes.update(
+            tried=screening.tried,
+            plausible=len(screening.plausible),
+            hung=screening.hung,
+            modes=screening.modes,
+            not_faster_because=screening.why,
+            stopped=self.stopped,
+            near_misses=[_near_miss(*near) for near in screening.near[:10]],
+        )
+        chosen = best_first(screening.plausible)[:OFFERED]
+        candidates = tuple(Candidate(t.files, _label(t), -merit(t)) for t in chosen)
+        if candidates:
+            message = f"{len(screening.plausible)} plausible of {screening.tried} candidates tried"
+            return AgentReport(AgentOutcome.CHANGED, message, spend, candidates, notes=self.notes)
+        outcome = {"cancelled": AgentOutcome.CANCELLED, "deadline": AgentOutcome.TIMED_OUT}.get(
+            self.stopped, AgentOutcome.NO_CHANGE
+        )
+        message = f"none of {screening.tried} candidates flips every target ({self.stopped})"
+        return AgentReport(outcome, message, spend, notes=self.notes)
+
+
+def _near_first(guards: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Guards in the targets' own files first: they are the likeliest to refuse a candidate."""
+    files = {t.partition("::")[0] for t in targets}
+    return tuple(sorted(guards, key=lambda g: g.partition("::")[0] not in files))
+
+
+def _label(trial: Trial) -> str:
+    return "; ".join(f"{e.kind} at {e.path}:{e.line}" for e in trial.edits)
+
+
+def _near_miss(trial: Trial, flipped: frozenset[str], broken: str) -> dict[str, Any]:
+    return {"edit": _label(trial), "flips": sorted(flipped), "breaks": broken}

@@ -1,0 +1,114 @@
+"""In which order are edits tried? By how likely the line is to be at fault times how common such a fix is."""
+
+from __future__ import annotations
+
+import ast
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_agentflow.agents.search.context import Context, FileContext, Function
+from pytest_agentflow.agents.search.edits import Edit, Source
+from pytest_agentflow.agents.search.templates import FAMILIES
+
+RANK_OFFSET = (
+    3.0  # how much better the first rank is than the second: published top-k figures give about 1 / (r + 3)
+)
+CROWD = 0.5  # how much of a kind's likelihood its alternatives at one place share
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """An edit with its cost; lower is tried earlier."""
+
+    cost: float
+    edit: Edit
+
+
+def expected_ranks(scores: Mapping[tuple[str, int], float]) -> dict[tuple[str, int], float]:
+    """Rank of each line, best 1; lines that tie share the middle of their places."""
+    ranks: dict[tuple[str, int], float] = {}
+    place = 0
+    groups = Counter(scores.values())
+    middles = {}
+    for score in sorted(groups, reverse=True):
+        middles[score] = place + (groups[score] + 1) / 2
+        place += groups[score]
+    for line, score in scores.items():
+        ranks[line] = middles[score]
+    return ranks
+
+
+def statement_lines(source: Source) -> dict[int, int]:
+    """For each line, the first line of the statement (its header only, for compound ones) that it belongs to."""
+    owner: dict[int, int] = {}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.stmt):
+            last = node.end_lineno or node.lineno
+            body = getattr(node, "body", None)
+            if isinstance(body, list) and body:
+                last = max(node.lineno, body[0].lineno - 1)
+            for line in range(node.lineno, last + 1):
+                if owner.get(line, 0) < node.lineno:
+                    owner[line] = node.lineno
+    return owner
+
+
+def generate(
+    sources: Mapping[str, Source], scores: Mapping[tuple[str, int], float], seed: int = 0
+) -> list[Ranked]:
+    """Every single edit on the suspected lines, cheapest first; equal costs in an order that the seed decides."""
+    ranks = expected_ranks(scores)
+    chance = random.Random(seed)
+    found: list[tuple[float, float, Edit]] = []
+    for path, source in sources.items():
+        lines = {line: rank for (p, line), rank in ranks.items() if p == path}
+        if not lines:
+            continue
+        edits = list(_edits_of_file(source, lines))
+        crowd = Counter((e.start, e.end, e.kind) for e, _ in edits)
+        for edit, rank in edits:
+            cost = math.log(rank + RANK_OFFSET) - math.log(edit.weight)
+            cost += CROWD * math.log(crowd[edit.start, edit.end, edit.kind])
+            found.append((cost, chance.random(), edit))
+    found.sort(key=lambda f: f[:2])
+    return [Ranked(cost, edit) for cost, _, edit in _unique(found)]
+
+
+def _unique(found: Iterable[tuple[float, float, Edit]]) -> Iterator[tuple[float, float, Edit]]:
+    seen: set[tuple[str, int, int, str]] = set()
+    for item in found:
+        edit = item[2]
+        key = (edit.path, edit.start, edit.end, edit.text)
+        if key not in seen:
+            seen.add(key)
+            yield item
+
+
+def _edits_of_file(source: Source, lines: Mapping[int, float]) -> Iterator[tuple[Edit, float]]:
+    file = FileContext(source)
+    owner = statement_lines(source)
+    scopes = {id(scope): scope for scope in (file.innermost(line) for line in lines)}
+    for scope in scopes.values():
+        ctx = Context(file, scope)
+        nodes: Sequence[ast.AST] = [*([scope] if isinstance(scope, Function) else []), *ctx.nodes()]
+        for node in nodes:
+            line = _line(ctx, node)
+            options = [lines[at] for at in (line, owner.get(line, line)) if at in lines]
+            if isinstance(node, Function) and node is scope:
+                body = [rank for at, rank in lines.items() if node.lineno <= at <= (node.end_lineno or 0)]
+                options += [min(body) + 6] if body else []
+            if options:
+                for family in FAMILIES.values():
+                    for edit in family(ctx, node):
+                        yield edit, min(options)
+
+
+def _line(ctx: Context, node: ast.AST) -> int:
+    """The line of a node; parts of the tree without one (comprehensions, operators) borrow their parent's."""
+    at: ast.AST | None = node
+    while at is not None and not hasattr(at, "lineno"):
+        at = ctx.parent(at)
+    return getattr(at, "lineno", 0)

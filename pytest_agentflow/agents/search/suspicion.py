@@ -1,0 +1,52 @@
+"""Which lines may be edited, and how suspicious is each?"""
+
+from __future__ import annotations
+
+import fnmatch
+
+from pytest_agentflow.agents.base import Brief
+
+Scores = dict[tuple[str, int], float]
+
+
+def line_scores(brief: Brief) -> Scores:
+    """Suspicion in 0..1 per (path, line) inside the scope: the localisation's ranking, else the failing tracebacks."""
+    scores: Scores = {}
+    for unit in brief.attempt.suspects:
+        for line in range(unit.unit.first_line, unit.unit.last_line + 1):
+            scores[unit.unit.path, line] = 0.05 * unit.score
+        for place, line in enumerate(unit.lines):
+            scores[unit.unit.path, line] = max(
+                scores.get((unit.unit.path, line), 0.0), unit.score * 0.9 / (1 + 0.02 * place)
+            )
+    for ranked in brief.attempt.ranked_lines:
+        scores[ranked.path, ranked.line] = ranked.score
+    if not brief.attempt.ranked_lines:
+        for place, score in _from_tracebacks(brief).items():
+            scores[place] = max(score, scores.get(place, 0.0))
+    return {place: score for place, score in scores.items() if _editable(brief, place[0]) and score > 0}
+
+
+def _from_tracebacks(brief: Brief) -> Scores:
+    """The deeper a frame, the more suspicious its line."""
+    scores: Scores = {}
+    for failure in brief.failures.values():
+        for depth, frame in enumerate(reversed(failure.frames)):
+            place = (frame.path, frame.line)
+            scores[place] = max(scores.get(place, 0.0), 1.0 / (1 + 0.3 * depth))
+    return scores
+
+
+def _editable(brief: Brief, path: str) -> bool:
+    if not path.endswith(".py") or path.startswith(("/", "..")):
+        return False
+    return not brief.scope or any(matches(path, glob) for glob in brief.scope)
+
+
+def matches(path: str, glob: str) -> bool:
+    """Shell-style, where `**` and a trailing slash reach into directories."""
+    return (
+        fnmatch.fnmatchcase(path, glob)
+        or path.startswith(glob.rstrip("*").rstrip("/") + "/")
+        or glob in ("", ".")
+    )

@@ -1,0 +1,122 @@
+"""Conditions: inverted, always true or false, one clause missing (borrowed from nearby), a guard that fell away."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pytest_agentflow.agents.search.context import Context
+from pytest_agentflow.agents.search.edits import Edit
+
+
+def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
+    if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+        yield from _condition(ctx, node.test, loop=isinstance(node, ast.While))
+    elif isinstance(node, ast.comprehension):
+        for test in node.ifs:
+            yield from _condition(ctx, test, loop=False)
+        if not node.ifs:
+            for clause in _clauses(ctx, node.iter)[:20]:
+                start = ctx.source.span(node.iter)[1]
+                yield ctx.between(start, start, f" if {clause}", "missing-condition", node.iter.lineno, 0.2)
+    elif isinstance(node, ast.Return) and _is_truth(node.value):
+        assert node.value is not None
+        yield ctx.put(node.value, f"not {ctx.atom(node.value)}", "negation", 0.8)
+        yield from _joined(ctx, node.value, 0.4)
+    if isinstance(node, ast.IfExp):
+        body, test, other = ctx.code(node.body), ctx.code(node.test), ctx.code(node.orelse)
+        yield ctx.put(node, f"{other} if {test} else {body}", "swapped-branches", 0.7)
+        yield ctx.put(node, body, "condition-dropped", 0.3)
+        yield ctx.put(node, other, "condition-dropped", 0.3)
+    if isinstance(node, ast.If) and node.orelse and not isinstance(node.orelse[0], ast.If):
+        yield from _swapped_bodies(ctx, node)
+
+
+def _is_truth(value: ast.expr | None) -> bool:
+    call = isinstance(value, ast.Call) and getattr(value.func, "id", "") in (
+        "any",
+        "all",
+        "isinstance",
+        "bool",
+        "hasattr",
+    )
+    not_ = isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not)
+    return isinstance(value, ast.Compare | ast.BoolOp) or call or not_
+
+
+def _condition(ctx: Context, test: ast.expr, loop: bool) -> Iterator[Edit]:
+    text = ctx.code(test)
+    negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+    if negated:
+        assert isinstance(test, ast.UnaryOp)
+        yield ctx.replace(test, ctx.code(test.operand), "negation", 1.0)
+    else:
+        yield ctx.replace(test, f"not {ctx.atom(test)}", "negation", 1.0)
+    yield ctx.replace(test, "True", "condition-constant", 0.3)
+    if not loop:
+        yield ctx.replace(test, "False", "condition-constant", 0.3)
+    if isinstance(test, ast.Constant):
+        for clause in _clauses(ctx, test)[:40]:
+            yield ctx.replace(test, clause, "wrong-condition", 0.6)
+    yield from _joined(ctx, test, 1.0)
+    if isinstance(test, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
+        yield ctx.replace(test, f"{text} is not None", "none-check", 0.5)
+        yield ctx.replace(test, f"{text} is None", "none-check", 0.3)
+        yield ctx.replace(test, f"len({text}) > 1", "wrong-condition", 0.1)
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is | ast.IsNot | ast.Eq | ast.NotEq):
+        plain = ctx.code(test.left)
+        yield ctx.replace(test, plain, "wrong-condition", 0.3)
+        yield ctx.replace(test, f"not {plain}", "wrong-condition", 0.3)
+    here = {ctx.code(c) for c in ctx.conditions[:40]}
+    for other in sorted(here - {text}):
+        yield ctx.replace(test, other, "wrong-condition", 0.15)
+
+
+def _joined(ctx: Context, test: ast.expr, weight: float) -> Iterator[Edit]:
+    loose = isinstance(test, ast.BoolOp | ast.IfExp | ast.Lambda)
+    text = f"({ctx.code(test)})" if loose and not isinstance(test, ast.BoolOp) else ctx.code(test)
+    conj = f"({text})" if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else text
+    for n, clause in enumerate(_clauses(ctx, test)[:60]):
+        w = weight * (0.5 if n < 20 else 0.25)
+        if clause != text:
+            yield ctx.put(test, f"{conj} and {clause}", "missing-condition", w)
+            yield ctx.put(test, f"{text} or {clause}", "missing-condition", w)
+            if n < 12:  # a guard belongs in front: the rest may fail without it
+                yield ctx.put(test, f"{clause} and {conj}", "missing-condition", w * 0.8)
+                yield ctx.put(test, f"{clause} or {text}", "missing-condition", w * 0.8)
+
+
+def _clauses(ctx: Context, near: ast.expr) -> list[str]:
+    """Conditions worth joining here: about the names of the place first, then borrowed ones."""
+    names = [n.id for n in ast.walk(near) if isinstance(n, ast.Name) and n.id in ctx.locals]
+    attributes = [
+        ctx.code(n) for n in ast.walk(near) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
+    ]
+    found: list[str] = []
+    for name in dict.fromkeys([*names, *attributes[:3], *ctx.locals[:8]]):
+        found += [name, f"not {name}", f"{name} is None", f"{name} is not None"]
+    borrowed = []
+    for condition in ctx.conditions[:80]:
+        text = ctx.code(condition)
+        if "\n" not in text and not isinstance(condition, ast.BoolOp | ast.IfExp):
+            borrowed.append(text)
+            if isinstance(condition, ast.Compare):
+                borrowed.append(f"not ({text})")
+            elif isinstance(condition, ast.UnaryOp) and isinstance(condition.op, ast.Not):
+                borrowed.append(ctx.code(condition.operand))
+            else:
+                borrowed.append(f"not {text}")
+    mixed = [c for pair in zip(found, borrowed, strict=False) for c in pair]
+    return list(dict.fromkeys([*mixed, *found, *borrowed]))
+
+
+def _swapped_bodies(ctx: Context, node: ast.If) -> Iterator[Edit]:
+    """`if c: A else: B` for `if c: B else: A`, as an inverted condition when both stay where they are."""
+    if len(node.body) == 1 and len(node.orelse) == 1:
+        a, b = node.body[0], node.orelse[0]
+        if a.lineno == a.end_lineno and b.lineno == b.end_lineno:
+            start, end = ctx.source.span(a)[0], ctx.source.span(b)[1]
+            middle = ctx.source.text[ctx.source.span(a)[1] : ctx.source.span(b)[0]]
+            yield ctx.between(
+                start, end, ctx.code(b) + middle + ctx.code(a), "swapped-branches", a.lineno, 0.2
+            )

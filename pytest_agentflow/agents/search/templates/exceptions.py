@@ -1,0 +1,48 @@
+"""Exceptions: the wrong type caught or raised, a handler that is missing, one that swallows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pytest_agentflow.agents.search.context import Context
+from pytest_agentflow.agents.search.edits import Edit
+
+# Neighbours in the hierarchy and in people's minds.
+COMMON = ("ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "RuntimeError", "LookupError", "OSError",
+          "StopIteration", "NotImplementedError", "ImportError", "ZeroDivisionError", "UnicodeError", "Exception")  # fmt: skip
+
+
+def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
+    if isinstance(node, ast.ExceptHandler):
+        yield from _caught(ctx, node)
+    elif isinstance(node, ast.Raise) and node.exc is not None:
+        named = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        if isinstance(named, ast.Name):
+            for other in _types(ctx):
+                if other != named.id:
+                    yield ctx.replace(named, other, "exception-type", 0.7)
+
+
+def _types(ctx: Context) -> list[str]:
+    """The project's own exception types that are in reach, then common ones."""
+    own = [n for n in ctx.file.module_names if n.endswith(("Error", "Exception", "Warning"))]
+    return list(dict.fromkeys([*own, *COMMON]))
+
+
+def _caught(ctx: Context, node: ast.ExceptHandler) -> Iterator[Edit]:
+    if node.type is None:
+        return
+    text = ctx.code(node.type)
+    have = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)}
+    for other in _types(ctx):
+        if other in have:
+            continue
+        yield ctx.replace(node.type, other, "exception-type", 0.6)
+        inner = text[1:-1].rstrip().rstrip(",") if isinstance(node.type, ast.Tuple) else text
+        yield ctx.replace(node.type, f"({inner}, {other})", "exception-type", 0.5)
+    if isinstance(node.type, ast.Tuple) and len(node.type.elts) > 1:
+        for n in range(len(node.type.elts)):
+            rest = [ctx.code(e) for m, e in enumerate(node.type.elts) if m != n]
+            kept = rest[0] if len(rest) == 1 else f"({', '.join(rest)})"
+            yield ctx.replace(node.type, kept, "exception-type", 0.2)

@@ -1,0 +1,244 @@
+"""Statements: missing ones (guards, accumulations, borrowed lines), extra ones, misplaced ones."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pytest_agentflow.agents.search.context import Context
+from pytest_agentflow.agents.search.edits import Edit
+
+SIMPLE = (
+    ast.Expr
+    | ast.Assign
+    | ast.AugAssign
+    | ast.AnnAssign
+    | ast.Return
+    | ast.Raise
+    | ast.Break
+    | ast.Continue
+    | ast.Delete
+)
+
+
+def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
+    if not isinstance(node, ast.stmt) or isinstance(ctx.scope, ast.Module):
+        return
+    if _is_docstring(node):
+        return
+    yield from _guards(ctx, node)
+    yield from _borrowed(ctx, node)
+    yield from _made(ctx, node)
+    if isinstance(node, SIMPLE):
+        yield from _removed(ctx, node)
+    if isinstance(node, ast.If):
+        yield from _unwrapped(ctx, node)
+    yield from _moved(ctx, node)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _in_loop(ctx: Context, node: ast.AST) -> bool:
+    at = ctx.parent(node)
+    while at is not None and at is not ctx.scope:
+        if isinstance(at, ast.For | ast.While):
+            return True
+        at = ctx.parent(at)
+    return False
+
+
+def _names(ctx: Context, node: ast.AST) -> list[str]:
+    inside = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in ctx.locals]
+    return list(dict.fromkeys([*inside, *ctx.params]))
+
+
+def _guards(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
+    """`if <condition>: <leave>` in front of a statement."""
+    names = [n for n in _names(ctx, node) if n not in ("self", "cls")][:5]
+    exits = ["return", "return None"][:1]
+    returned = [ctx.code(n.value) for n in ctx.nodes() if isinstance(n, ast.Return) and n.value is not None]
+    exits += [f"return {r}" for r in dict.fromkeys(returned) if "\n" not in r and len(r) < 50][:4]
+    exits += [f"return {name}" for name in names[:3]] + [
+        "return True",
+        "return False",
+        "return []",
+        'return ""',
+        "return 0",
+    ]
+    if _in_loop(ctx, node):
+        exits = ["continue", "break", *exits]
+    exits = list(dict.fromkeys(exits))
+    checks = [c for name in names for c in (f"not {name}", f"{name} is None", name)]
+    borrowed = [ctx.code(c) for c in ctx.conditions[:25]]
+    for n, check in enumerate(dict.fromkeys([*checks, *borrowed])):
+        if "\n" in check:
+            continue
+        for m, leave in enumerate(exits):
+            weight = 0.25 / (1 + 0.15 * m) / (1 + 0.05 * n)
+            yield ctx.before(node, f"if {check}:\n    {leave}", "missing-guard", weight)
+
+
+def _borrowed(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
+    """A statement that this function or file has elsewhere."""
+    own = ctx.code(node)
+    for n, other in enumerate(ctx.statements[:60]):
+        text = ctx.code(other)
+        if text == own or "\n" in text:
+            continue
+        weight = 0.4 if n < 15 else 0.15
+        if isinstance(other, ast.Break | ast.Continue) and not _in_loop(ctx, node):
+            continue
+        yield ctx.before(node, text, "missing-statement", weight)
+        if _last_of_block(ctx, node) and not isinstance(
+            node, ast.Return | ast.Raise | ast.Break | ast.Continue
+        ):
+            yield ctx.after(node, text, "missing-statement", weight)
+
+
+def _last_of_block(ctx: Context, node: ast.stmt) -> bool:
+    parent = ctx.parent(node)
+    return any(
+        block and block[-1] is node
+        for block in (getattr(parent, name, None) for name in ("body", "orelse", "finalbody"))
+        if isinstance(block, list)
+    )
+
+
+def _made(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
+    """New small statements from names in scope: collect, assign, return, leave the loop."""
+    names = ctx.locals[:9]
+    last = _last_of_block(ctx, node) and not isinstance(
+        node, ast.Return | ast.Raise | ast.Break | ast.Continue
+    )
+    places = (ctx.before, ctx.after) if last else (ctx.before,)
+    collected = _collections(ctx)
+    for place in places:
+        for name in names:
+            for other in names:
+                if name != other:
+                    yield place(node, f"{name} = {other}", "missing-statement", 0.15)
+        for method, holder in collected:
+            for item in names:
+                if item != holder:
+                    yield place(node, f"{holder}.{method}({item})", "missing-statement", 0.4)
+        if _in_loop(ctx, node):
+            yield place(node, "break", "missing-break", 0.3)
+            yield place(node, "continue", "missing-break", 0.2)
+    if last:
+        for name in [*names, "self", "None", "True", "False"]:
+            if name != "self" or "self" in ctx.params:
+                yield ctx.after(node, f"return {name}", "missing-return", 0.35)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield ctx.replace(node, f"return {ctx.code(node)}", "missing-return", 0.8)
+        for name in names[:6]:
+            yield ctx.replace(node, f"{name} = {ctx.code(node)}", "missing-assignment", 0.3)
+
+
+def _collections(ctx: Context) -> list[tuple[str, str]]:
+    """(method, variable) pairs that collect things here: seen calls, and variables that start as collections."""
+    found: dict[tuple[str, str], None] = {}
+    for node in ctx.nodes():
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        ):
+            if node.func.attr in ("append", "add", "extend", "update", "appendleft", "insert"):
+                found[node.func.attr, node.func.value.id] = None
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name, text = node.targets[0].id, type(node.value).__name__
+            if text in ("List", "ListComp"):
+                found["append", name] = None
+            called = getattr(getattr(node.value, "func", None), "id", "")
+            if text == "Set" or called == "set":
+                found["add", name] = None
+            elif called in ("list", "deque"):
+                found["append", name] = None
+    for name in ctx.params:  # a collection may also be handed in
+        if any(
+            isinstance(n, ast.Compare)
+            and isinstance(n.ops[0], ast.In | ast.NotIn)
+            and getattr(n.comparators[0], "id", "") == name
+            for n in ctx.nodes()
+        ):
+            found["add", name] = None
+            found["append", name] = None
+    if not isinstance(ctx.scope, ast.Module):
+        outer = ctx.parent(ctx.scope)
+        for node in ast.walk(outer) if isinstance(outer, ast.FunctionDef) else ():
+            if isinstance(node, ast.Assign) and getattr(getattr(node.value, "func", None), "id", "") == "set":
+                if isinstance(node.targets[0], ast.Name):
+                    found["add", node.targets[0].id] = None
+    return list(found)[:6]
+
+
+def _removed(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
+    parent = ctx.parent(node)
+    alone = any(getattr(parent, b, None) == [node] for b in ("body", "orelse", "finalbody"))
+    yield ctx.replace(node, "pass", "extra-statement", 0.3 if alone else 0.35)
+
+
+def _unwrapped(ctx: Context, node: ast.If) -> Iterator[Edit]:
+    """An `elif` that should be an `if`, and the other way round."""
+    line = ctx.source.lines[node.lineno - 1]
+    start = ctx.source.span(node)[0]
+    if line.lstrip().startswith("elif"):
+        yield ctx.between(start, start + 4, "if", "branch", node.lineno, 0.3)
+    block = _block(ctx, node)
+    n = block.index(node) if node in block else 0
+    if n and isinstance(block[n - 1], ast.If):
+        yield ctx.between(start, start + 2, "elif", "branch", node.lineno, 0.3)
+
+
+def _block(ctx: Context, node: ast.stmt) -> list[ast.stmt]:
+    parent = ctx.parent(node)
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(parent, name, None)
+        if isinstance(block, list) and node in block:
+            return block
+    return []
+
+
+def _moved(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
+    """A statement that changes places with the next, or leaves or enters a block."""
+    block = _block(ctx, node)
+    if node not in block:
+        return
+    n = block.index(node)
+    source, newline = ctx.source, ctx.source.newline
+    if n + 1 < len(block):
+        following = block[n + 1]
+        if isinstance(node, SIMPLE) and isinstance(following, SIMPLE):
+            start, end = source.span(node)[0], source.span(following)[1]
+            middle = source.text[source.span(node)[1] : source.span(following)[0]]
+            yield ctx.between(
+                start,
+                end,
+                source.code(following) + middle + source.code(node),
+                "statement-order",
+                node.lineno,
+                0.35,
+            )
+    parent = ctx.parent(node)
+    whole = source.line_start(node.lineno), source.line_start((node.end_lineno or node.lineno) + 1)
+    text = source.text[slice(*whole)]
+    if isinstance(parent, ast.For | ast.While | ast.If | ast.With) and n == len(block) - 1 and n > 0:
+        outer = source.indent(parent)
+        moved = newline.join(_reindented(text, source.indent(node), outer))
+        yield ctx.between(*whole, moved, "indentation", node.lineno, 0.4)
+    if n and isinstance(block[n - 1], ast.For | ast.While | ast.If | ast.With):
+        body = getattr(block[n - 1], "orelse", None) or block[n - 1].body  # type: ignore[attr-defined]
+        inner = source.indent(body[-1])
+        yield ctx.between(
+            *whole,
+            newline.join(_reindented(text, source.indent(node), inner)),
+            "indentation",
+            node.lineno,
+            0.4,
+        )
+
+
+def _reindented(text: str, old: str, new: str) -> list[str]:
+    return [new + row[len(old) :] if row.startswith(old) else row for row in text.splitlines()] + [""]
