@@ -1,62 +1,127 @@
-"""triage: which failures are real targets, and which are flaky on unchanged code and no agent's business?"""
+"""triage: which failing tests still fail when they run again, on unchanged code, in fresh processes?"""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters import history, snapshot
 from pytest_agentflow.adapters.sessions import run_session
+from pytest_agentflow.core import codec
 from pytest_agentflow.core.events import TRIAGED, content_key
-from pytest_agentflow.core.model import Observation, Outcome
+from pytest_agentflow.core.flaky import FlakyRecord, TriageResult
+from pytest_agentflow.core.model import Observation, SessionRecord
+from pytest_agentflow.core.rerun_triage import Rerun, decide, undecided
 from pytest_agentflow.stages.run import Run
 
-
-@dataclass(frozen=True, slots=True)
-class Triaged:
-    """Failing tests, sorted: targets for agents, and flaky ones with the evidence that sets them aside."""
-
-    targets: tuple[str, ...]
-    flaky: tuple[dict[str, str], ...] = ()
+RunFresh = Callable[
+    [Sequence[str], int], SessionRecord
+]  # (ids in order, hash seed) -> a fresh process's record
+MOSTLY_RED = 0.8  # above this share of failures a run says nothing about single tests
 
 
-def triage_round(run: Run, number: int, observation: Observation) -> Triaged:
-    """Rerun the failing tests on unchanged code in fresh processes; two different verdicts on identical inputs are flaky."""
-    key = content_key(
-        observation.tree, list(observation.failing), run.settings.agent_triage_runs, run.bounds.fingerprint
-    )
-    data = run.journal.once(TRIAGED, key, lambda: {"round": number, **_measure(run, observation)})
-    return Triaged(tuple(data["targets"]), tuple(data["flaky"]))
+def triage_round(run: Run, number: int, observation: Observation) -> TriageResult:
+    """The round's targets. Flaky and order-dependent failures are set aside, with both verdicts, in the journal."""
+    failing = observation.failing
+    key = content_key(observation.tree, failing, run.bounds.fingerprint, "triage")
+
+    def compute() -> dict[str, object]:
+        workspace = run.temp / f"triage-{number}"
+        try:
+            snapshot.materialise(run.snapshot(observation.tree), workspace)
+            result = triage(failing, observation, _fresh(run, workspace), run.settings.agent_triage_runs)
+        finally:
+            shutil.rmtree(workspace, ignore_errors=True)
+            shutil.rmtree(run.temp / f"triage-{number}-scratch", ignore_errors=True)
+        return {"round": number, **_told(result), "result": codec.encode(result)}
+
+    data = run.journal.once(TRIAGED, key, compute)
+    result = codec.decode(TriageResult, data["result"])
+    return _opted_in(run, result)
 
 
-def _measure(run: Run, observation: Observation) -> dict[str, object]:
-    failing = [i for i in observation.failing if "::" in i]
-    seen: dict[str, list[str]] = {i: [str(observation.results[i].outcome)] for i in failing}
-    workspace, scratch = run.temp / "triage", run.temp / "triage-scratch"
-    try:
-        snapshot.materialise(run.snapshot(observation.tree), workspace)
-        for n in range(run.settings.agent_triage_runs if failing else 0):
-            record = run_session(
-                run.spec,
-                workspace,
-                ids=failing,
-                scratch=scratch / str(n),
-                timeout=run.seconds_left(run.settings.agent_suite_timeout),
-                stall=run.settings.agent_test_timeout,
-                text=False,
-            )
-            for i in failing:
-                seen[i].append(str(record.results[i].outcome) if i in record.results else "missing")
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
-        shutil.rmtree(scratch, ignore_errors=True)
-    flaky = [i for i in failing if Outcome.PASSED in seen[i]]
-    aside = set() if run.settings.agent_flaky else set(flaky)
+def triage(
+    failing: Sequence[str], observation: Observation, run_fresh: RunFresh, runs: int = 2
+) -> TriageResult:
+    """Run the failing tests again until each is a target or has two verdicts to show.
+
+    `run_fresh` runs node ids, in the given order and under the given hash seed, in a fresh process on unchanged code.
+    """
+    if not failing:
+        return TriageResult((), ())
+    suite = tuple(t for t in observation.collected if t in observation.results)
+    first = Rerun(suite, {t: r.outcome for t, r in observation.results.items()}, suite=True)
+    notes = []
+    if len(failing) > MOSTLY_RED * len(suite) and len(suite) > 5:
+        notes.append("more than 80 % of the tests fail: taken as one cause, not as flaky")
+    again = [_rerun(failing, run_fresh, seed) for seed in range(max(1, runs))]
+    candidates = undecided(failing, again)
+    if candidates:
+        again += [_rerun((t,), run_fresh, 0) for t in candidates[:10]]
+        again += [_rerun(suite, run_fresh, 0), _rerun(failing, run_fresh, 0)]
+    sorted_ = decide(failing, [first, *again])
+    return TriageResult(sorted_.targets, sorted_.flaky, tuple(notes))
+
+
+def _rerun(ids: Sequence[str], run_fresh: RunFresh, hash_seed: int) -> Rerun:
+    record = run_fresh(ids, hash_seed)
+    return Rerun(tuple(ids), {t: r.outcome for t, r in record.results.items()}, hash_seed)
+
+
+def _fresh(run: Run, workspace: Path) -> RunFresh:
+    scratch = workspace.with_name(workspace.name + "-scratch")
+
+    def run_fresh(ids: Sequence[str], hash_seed: int) -> SessionRecord:
+        record = run_session(
+            run.spec,
+            workspace,
+            ids=ids,
+            scratch=scratch,
+            timeout=run.seconds_left(run.settings.agent_suite_timeout),
+            stall=run.settings.agent_test_timeout,
+            hash_seed=hash_seed,
+            ordered=True,
+        )
+        history.append(run.directory.parent.parent, run.base.tree, record.results, f"triage of {run.id}")
+        return record
+
+    return run_fresh
+
+
+def _told(result: TriageResult) -> dict[str, object]:
+    """What people and the transcript read."""
     return {
-        "targets": [i for i in observation.failing if i not in aside],
+        "targets": list(result.targets),
         "flaky": [
-            {"nodeid": i, "why": "passes and fails on unchanged code", "evidence": ", ".join(seen[i])}
-            for i in flaky
+            {"nodeid": r.nodeid, "why": f"{r.category}: {r.why}", "evidence": evidence(r)}
+            for r in result.flaky
         ],
-        "set_aside": [],
+        "notes": list(result.notes),
     }
+
+
+def evidence(record: FlakyRecord) -> str:
+    """Both verdicts in one line."""
+    good, bad = record.passing, record.failing
+    return (
+        f"{record.failures} of {record.runs} runs failed; passed with {_setting(good.order, good.conditions.hash_seed)}, "
+        f"failed with {_setting(bad.order, bad.conditions.hash_seed)}"
+    )
+
+
+def _setting(order: Sequence[str], hash_seed: int) -> str:
+    before = f"{len(order) - 1} tests before it" if len(order) > 1 else "nothing before it"
+    return f"{before}, PYTHONHASHSEED={hash_seed}"
+
+
+def _opted_in(run: Run, result: TriageResult) -> TriageResult:
+    """With --agent-flaky, flaky failures are targets too, unless a plugin keeps agents away from them."""
+    extra = []
+    for record in result.flaky:
+        said = run.plugins.hook.pytest_agentflow_quarantined(nodeid=record.nodeid, evidence=evidence(record))
+        if said is False or (said is None and run.settings.agent_flaky):
+            extra.append(record.nodeid)
+    if not extra:
+        return result
+    return TriageResult(result.targets + tuple(extra), result.flaky, result.notes)
