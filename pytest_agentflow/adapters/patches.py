@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pytest_agentflow.adapters import gitcmd, tree_files
 from pytest_agentflow.adapters import store as objects
-from pytest_agentflow.adapters.trees import Snapshot, contents, load, with_entries
+from pytest_agentflow.adapters.trees import Snapshot, contents, tree_entries, with_entries
 from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.gitobjects import Entry
 from pytest_agentflow.core.model import Patch
@@ -157,8 +157,7 @@ def apply(snapshot: Snapshot, patch: Patch) -> Snapshot:
         except gitcmd.GitError as error:
             raise PatchConflict(_blamed(patch, error.stderr), error.cause) from error
         tree = gitcmd.run("write-tree", git_dir=snapshot.store, index=index).decode().strip()
-    derived = load(snapshot.store, tree)
-    return replace(snapshot, tree=derived.tree, files=derived.files)
+    return replace(snapshot, tree=tree, files=tree_entries(snapshot.store, tree))
 
 
 def _blamed(patch: Patch, words: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def load(store: Path, tree: str) -> Snapshot:
         manifest = store / "snapshots" / _BASE
     try:
         facts = json.loads(manifest.read_bytes())
-        files = _files(store, tree)
+        files = tree_entries(store, tree)
     except (OSError, ValueError, gitcmd.GitError) as error:
         raise AgentflowError(
             f"The run's store {store} does not hold tree {tree}.",
@@ -63,7 +63,7 @@ def load(store: Path, tree: str) -> Snapshot:
     )
 
 
-def _files(store: Path, tree: str) -> dict[str, Entry]:
+def tree_entries(store: Path, tree: str) -> dict[str, Entry]:
     files = {}
     for record in gitcmd.run("ls-tree", "-r", "-z", "--full-tree", tree, git_dir=store).split(b"\0"):
         if record:
