@@ -9,9 +9,9 @@ from pytest_agentflow.core.layers import census, checkout, guards, heldout, isol
 from pytest_agentflow.core.layers.base import Facts, Judged, error, na
 from pytest_agentflow.core.model import Finding, FindingStatus, Verdict, VerdictKind
 
-# The order in which layers speak: cheapest first. All of them must have spoken for a patch to be plausible.
+# The order in which layers speak: cheapest first; isolation last, for it watched every session. All of them must have spoken for a patch to be plausible.
 LAYERS: Mapping[str, Callable[[Facts], Judged]] = {
-    module.NAME: module.judge for module in (scope, checkout, isolation, census, targets, heldout, guards)
+    module.NAME: module.judge for module in (scope, checkout, census, targets, heldout, guards, isolation)
 }
 
 

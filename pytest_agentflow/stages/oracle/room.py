@@ -1,0 +1,124 @@
+"""Where is a patch measured: which tree, which sessions, and was anything touched that decides the verdict?"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters.sessions import RunSpec, run_session
+from pytest_agentflow.adapters.snapshot import Snapshot
+from pytest_agentflow.adapters.workspaces import Pool
+from pytest_agentflow.core.model import Attempt, Patch, SessionRecord, TestResult
+from pytest_agentflow.core.scope import ScopePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyContext:
+    """What judging one run's patches has in common. `layers_off` exists for the published matrix: no option sets it."""
+
+    spec: RunSpec
+    base: Snapshot
+    baseline: Mapping[str, TestResult]
+    scope: ScopePolicy
+    pool: Pool
+    scratch: Path
+    confidence: float = 0.95
+    layers_off: frozenset[str] = frozenset()
+    timeout: float = 900.0  # seconds of one session; the room makes it shorter where the suite is quick
+
+
+@dataclass(slots=True)
+class Room:
+    """One patch under judgement: its tree, and what its sessions were seen to do beside reporting."""
+
+    attempt: Attempt
+    patch: Patch
+    ctx: VerifyContext
+    patched: Snapshot
+    touched: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+    cpu: float = 0.0
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def off(self, layer: str) -> bool:
+        return layer in self.ctx.layers_off
+
+    def text(self, path: str, *, base: bool = True) -> str | None:
+        """A file of the base (what judges is never read from the patch) or of the patched tree."""
+        data = snapshot.content(self.ctx.base if base else self.patched, path)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def test_files(self) -> list[str]:
+        """Files that decide what is tested: every file with a known test, and the conftests and ini of the base."""
+        files = self.ctx.base.files
+        named = {
+            i.partition("::")[0] for i in (*self.ctx.baseline, *self.attempt.targets, *self.attempt.guards)
+        }
+        named |= {p for p in files if p.rpartition("/")[2] == "conftest.py"}
+        if self.ctx.spec.inifile:
+            named.add(self.ctx.spec.inifile)
+        return sorted(p for p in named if p in files)
+
+    def expected_seconds(self, ids: Sequence[str]) -> float:
+        known = self.ctx.baseline
+        return sum(known[i].duration for i in ids if i in known)
+
+    def limit(self, ids: Sequence[str]) -> float:
+        """A generous time limit: a hang costs no more than it must, a slow honest fix is not refused."""
+        return min(self.ctx.timeout, 60.0 + 20 * self.expected_seconds(ids))
+
+    @contextmanager
+    def lease(self, tree: Snapshot) -> Iterator[tuple[Path, Path, RunSpec]]:
+        """(workspace, scratch, spec): a pristine copy in which the files that judge can only be read, watched from outside."""
+        number = next(self._numbers)
+        scratch = self.ctx.scratch / f"s{number}"
+        with self.ctx.pool.lease(tree, f"{self.attempt.id}-v{number}", pristine=True) as workspace:
+            judging = self.test_files()
+            paths = [workspace / p for p in judging if (workspace / p).is_file()]
+            before = {p: _stamp(p) for p in paths}
+            closed = (*self.ctx.spec.readable, *(str(p) for p in paths))
+            try:
+                scratch.mkdir(parents=True, exist_ok=True)
+                yield workspace, scratch, replace(self.ctx.spec, readable=closed)
+            finally:
+                if not self.off("isolation"):
+                    self.touched |= {str(p.relative_to(workspace)) for p in paths if _stamp(p) != before[p]}
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def run(
+        self,
+        ids: Sequence[str],
+        *,
+        tree: Snapshot | None = None,
+        plugins: Mapping[str, Mapping[str, Any]] | None = None,
+        hash_seed: int = 0,
+        ordered: bool = False,
+        timeout: float | None = None,
+        extra_args: Sequence[str] = (),
+    ) -> SessionRecord:
+        """One cold session on a pristine copy of the patched tree, or of `tree`."""
+        with self.lease(tree or self.patched) as (workspace, scratch, spec):
+            record = run_session(
+                spec, workspace, ids=ids, scratch=scratch, timeout=timeout or self.limit(ids), plugins=plugins,
+                hash_seed=hash_seed, ordered=ordered, extra_args=extra_args,
+            )  # fmt: skip
+        if tree is None:
+            self.foreign |= set(record.foreign_files)
+        self.cpu += record.cpu
+        return record
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """The change time cannot be set back by the process that caused it."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

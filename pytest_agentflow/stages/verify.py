@@ -1,0 +1,120 @@
+"""verify: what can be measured about a patch? Layers run cold, cheapest first, and stop at the first hard failure."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters.patches import PatchConflict
+from pytest_agentflow.core.evidence import Evidence, LayerFacts
+from pytest_agentflow.core.model import Attempt, Patch
+from pytest_agentflow.core.verdict import LAYERS
+from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.stages.oracle import suite
+from pytest_agentflow.stages.oracle.room import Room, VerifyContext
+
+__all__ = ["VerifyContext", "gather"]
+
+Measure = Callable[[Room], Iterator[LayerFacts]]
+
+
+def gather(attempt: Attempt, candidate: Patch, ctx: VerifyContext) -> Evidence:
+    """Measure until a layer refuses; the evidence holds what was measured up to there, in order."""
+    room = Room(attempt, candidate, ctx, ctx.base)
+    told: dict[str, LayerFacts] = {}
+    try:
+        for facts in _measured(room):
+            told.pop(facts.layer, None)
+            told[facts.layer] = facts
+            if refuses(facts):
+                break
+    finally:
+        shutil.rmtree(ctx.scratch, ignore_errors=True)
+    tree = room.patched.tree if room.patched is not ctx.base else ""
+    return Evidence(attempt.id, ctx.base.tree, tree, candidate.paths, tuple(told.values()), ctx.confidence)
+
+
+def refuses(facts: LayerFacts) -> bool:
+    """Whether the verdict is decided by this layer, by the same pure judgement as later."""
+    if facts.error:
+        return True
+    return not facts.skipped and LAYERS[facts.layer](facts.facts).kind is not None
+
+
+def _measured(room: Room) -> Iterator[LayerFacts]:
+    """Every layer's facts in order. A layer that cannot measure says so: that is never green."""
+    for layers, measure in STEPS:
+        began = time.monotonic()
+        if all(room.off(layer) for layer in layers):
+            yield from (LayerFacts(layer, skipped="switched off") for layer in layers)
+            continue
+        try:
+            for facts in measure(room):
+                if room.off(facts.layer):
+                    yield LayerFacts(facts.layer, skipped="switched off")
+                else:
+                    now = time.monotonic()
+                    yield LayerFacts(
+                        facts.layer, facts.facts, facts.skipped, facts.error, round(now - began, 3)
+                    )
+                    began = time.monotonic()
+        except (AgentflowError, OSError) as problem:
+            yield LayerFacts(layers[0], error=f"{type(problem).__name__}: {problem}")
+            return
+
+
+def _scope(room: Room) -> Iterator[LayerFacts]:
+    """Tests are known by their ids too, whatever their files are called; links and odd modes are no patch."""
+    base, policy = room.ctx.base, room.ctx.scope
+    deciding = set(room.test_files())
+    refused = {}
+    for path in room.patch.paths:
+        why = policy.refuses(path, new=path not in base.files)
+        if (
+            why is None
+            and path in deciding
+            and not any(
+                g.strip("*/") and path.startswith(g.rstrip("*/")) and g != "**" and "test" in g
+                for g in policy.globs
+            )
+        ):
+            why = "holds tests of the suite"
+        if why is not None:
+            refused[path] = why
+    for line in room.patch.text.splitlines():
+        if line.startswith(("new file mode 12", "new file mode 16", "new mode 12", "new mode 16")):
+            refused.setdefault(room.patch.paths[0], "a symbolic link or a submodule")
+    yield LayerFacts("scope", {"paths": list(room.patch.paths), "refused": refused})
+
+
+def _checkout(room: Room) -> Iterator[LayerFacts]:
+    base, conflict = room.ctx.base, ""
+    try:
+        room.patched = snapshot.apply(base, room.patch)
+    except PatchConflict as problem:
+        conflict = problem.cause
+    yield LayerFacts("checkout", {"base": base.tree, "tree": room.patched.tree, "conflict": conflict})
+
+
+def _isolation(room: Room) -> Iterator[LayerFacts]:
+    spec = room.ctx.spec
+    yield LayerFacts(
+        "isolation",
+        {
+            "sandbox": spec.sandbox,
+            "network": spec.network,
+            "touched": sorted(room.touched),
+            "foreign": sorted(room.foreign),
+        },
+    )
+
+
+# Layers of one step share sessions. Isolation is told last: it watched all of them.
+STEPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
+    (("scope",), _scope),
+    (("checkout",), _checkout),
+    (("census", "targets", "held-out", "guards"), suite.measure),
+    (("isolation",), _isolation),
+)
