@@ -20,6 +20,11 @@ def labels(report: Report) -> Report:
     return replace(report, shard=shard.lstrip("0") or shard[:1], attempt=max(1, number))
 
 
+def lineage(report: Report) -> str:
+    """Reports of one lineage are attempts at the same shard; the last one follows from the earlier ones."""
+    return report.shard or _ATTEMPT.sub("", report.source)
+
+
 def _last(pattern: re.Pattern[str], text: str) -> str:
     found = pattern.findall(text)
     return found[-1] if found else ""

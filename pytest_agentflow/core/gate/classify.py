@@ -1,0 +1,193 @@
+"""How does each test of a cell stand: new, known, changed, fixed, missing, moved, weakened, quarantined?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pytest_agentflow.core.gate.baseline import Entry
+from pytest_agentflow.core.gate.identity import canonical, parameters
+from pytest_agentflow.core.gate.policy import Policy
+from pytest_agentflow.core.gate.quarantine import Leave, Quarantine
+from pytest_agentflow.core.gate.result import Status, TestLine
+from pytest_agentflow.core.gate.standing import Standing, State
+
+_RED_BASE = (State.FAILED, State.FLAKY)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything beside the reports that a test is judged by."""
+
+    policy: Policy
+    today: int
+    baseline: Mapping[str, Entry] | None = None
+    quarantine: Quarantine = field(default_factory=lambda: Quarantine({}))
+    collected: frozenset[str] | None = None  # canonical
+    changed: Callable[[Standing, Entry], bool] = lambda _s, _e: False  # did this change touch the test?
+    history: Mapping[str, tuple[bool, ...]] = field(
+        default_factory=dict
+    )  # earlier runs, oldest first; True = failed
+    complete: bool = True
+    accepted: frozenset[str] = frozenset()  # canonical
+
+
+def classify(standings: Mapping[str, Standing], setting: Setting) -> dict[str, TestLine]:
+    """One line per test: those reported, those of the baseline, those collected."""
+    lines = {name: _line(standing, setting) for name, standing in standings.items()}
+    base = setting.baseline or {}
+    gone = [name for name in base if name not in standings]
+    moved = _moved(gone, standings, setting)
+    for name in gone:
+        lines[name] = _gone(name, moved.get(name), setting)
+    if setting.collected is not None:
+        present = {canonical(name) for name in standings}
+        for name in sorted(setting.collected - present):
+            text = "collected, but no report has it"
+            lines[name] = TestLine(name, Status.LOST, detail=text, known=name in base)
+    return lines
+
+
+def _line(standing: Standing, setting: Setting) -> TestLine:
+    base = setting.baseline.get(standing.identity) if setting.baseline is not None else None
+    if standing.state is State.PASSED and base is None:
+        return TestLine(standing.identity, Status.PASSED, known=False)
+    if standing.cause in ("collection", "suite"):
+        status = Status.COLLECTION if standing.cause == "collection" else Status.SUITE
+        return _told(standing, status, "it hides an unknown number of tests")
+    if standing.failed_once:
+        return _failed(standing, base, setting)
+    if standing.state in (State.SKIPPED, State.XFAILED):
+        return _not_run(standing, base, setting)
+    return _passed(standing, base)
+
+
+def _told(
+    s: Standing, status: Status, detail: str = "", *, excused: bool = False, known: bool = True
+) -> TestLine:
+    return TestLine(
+        s.identity, status, s.message, detail, excused, s.attempts, s.cause, s.file, s.line, known
+    )
+
+
+def _passed(standing: Standing, base: Entry | None) -> TestLine:
+    if base is None:
+        return _told(standing, Status.PASSED, known=False)
+    if standing.copies < base.copies:
+        text = f"{base.copies - standing.copies} of {base.copies} tests of this name are gone"
+        return _told(standing, Status.MISSING, text)
+    if base.state is State.FAILED:
+        return _told(standing, Status.FIXED, "passes now: drop it from the baseline")
+    if base.state is State.XFAILED or standing.xpassed:
+        return _told(standing, Status.UNEXPECTED_PASS, "marked as expected to fail, but passes")
+    return _told(standing, Status.PASSED)
+
+
+def _not_run(standing: Standing, base: Entry | None, setting: Setting) -> TestLine:
+    """Skips and expected failures: fine when the baseline has them, else a test that no longer proves anything."""
+    skipped = standing.state is State.SKIPPED
+    if setting.baseline is None:
+        if skipped and setting.policy.skips == "count":
+            return _told(standing, Status.COUNTED_SKIP, known=False)
+        return _told(standing, Status.SKIPPED if skipped else Status.XFAILED, known=False)
+    word = "skipped" if skipped else "an expected failure"
+    if base is None:
+        return _told(standing, Status.NEW_SKIP, f"new test, {word}", known=False)
+    if base.state is State.SKIPPED or (base.state is State.XFAILED and not skipped):
+        return _told(standing, Status.SKIPPED if skipped else Status.XFAILED)
+    if base.state in _RED_BASE or not skipped:
+        return _told(standing, Status.WEAKENED, f"was {base.state} in the baseline, is {word} now")
+    return _told(standing, Status.NEW_SKIP, f"was {base.state} in the baseline")
+
+
+def _failed(standing: Standing, base: Entry | None, setting: Setting) -> TestLine:
+    known = base is not None or setting.baseline is None
+    leave = setting.quarantine.leaves.get(canonical(standing.identity)) if setting.quarantine.leaves else None
+    if leave is not None and known:
+        return _on_leave(standing, leave, setting)
+    if standing.state is State.FLAKY and not _same_failure(standing, base):
+        return _flaky(standing, base, setting)
+    if setting.baseline is None:
+        return _told(standing, Status.FAILED, known=False)
+    if base is None:
+        return _told(standing, Status.NEW_TEST_FAILED, "not in the baseline: never excused", known=False)
+    if base.state is not State.FAILED:
+        return _told(standing, Status.NEW_FAILURE, f"was {base.state} in the baseline")
+    if not _same_failure(standing, base):
+        before = base.signatures[0] if base.signatures else "without a message"
+        return _told(standing, Status.CHANGED_FAILURE, f"failed otherwise before: {before}")
+    if standing.state is State.FLAKY:
+        return _told(
+            standing, Status.FIXED, "a known failure that passes in some attempts: drop it or fix it",
+            excused=setting.policy.new_only,
+        )  # fmt: skip
+    return _told(standing, Status.KNOWN_FAILURE, "as in the baseline", excused=setting.policy.new_only)
+
+
+def _same_failure(standing: Standing, base: Entry | None) -> bool:
+    """True when every failed attempt that left a trace failed the way the baseline knows."""
+    return (
+        base is not None and base.state is State.FAILED and set(standing.signatures) <= set(base.signatures)
+    )
+
+
+def _on_leave(standing: Standing, leave: Leave, setting: Setting) -> TestLine:
+    runs = (*setting.history.get(canonical(standing.identity), ()), True)
+    owner = f"{leave.owner}: {leave.reason}"
+    if leave.expired(setting.today):
+        return _told(standing, Status.EXPIRED, f"expired {leave.expires_text}, {owner}")
+    if len(runs) >= setting.policy.broken_after and all(runs):
+        return _told(standing, Status.BROKEN, f"failed in {len(runs)} of {len(runs)} runs, {owner}")
+    return _told(standing, Status.QUARANTINED, f"until {leave.expires_text}, {owner}", excused=True)
+
+
+def _flaky(standing: Standing, base: Entry | None, setting: Setting) -> TestLine:
+    policy = setting.policy
+    new = setting.baseline is not None and base is None
+    if new or (base is not None and setting.changed(standing, base)):
+        what = "new test" if new else "changed by this change"
+        return _told(standing, Status.FLAKY_NEW, f"{what}: passing on a retry never counts", known=not new)
+    tries = f"failed and passed in {standing.attempts} attempts"
+    if policy.flaky != "allow":
+        return _told(standing, Status.FLAKY, tries, known=base is not None)
+    if not standing.settled:
+        return _told(
+            standing, Status.FLAKY, f"{tries}, and did not end in a pass everywhere", known=base is not None
+        )
+    if standing.streak < policy.flaky_passes:
+        text = f"{tries}; {standing.streak} of {policy.flaky_passes} passes in a row"
+        return _told(standing, Status.FLAKY, text, known=base is not None)
+    return _told(standing, Status.FLAKY, tries, excused=True, known=base is not None)
+
+
+def _gone(name: str, moved_to: str | None, setting: Setting) -> TestLine:
+    if moved_to is not None:
+        return TestLine(name, Status.MOVED, detail=f"is now {moved_to}")
+    if canonical(name) in setting.accepted:
+        return TestLine(name, Status.ACCEPTED)
+    if not setting.complete:
+        return TestLine(name, Status.NOT_RUN)
+    was = (setting.baseline or {})[name].state
+    return TestLine(name, Status.MISSING, detail=f"was {was} in the baseline, is in no report")
+
+
+def _moved(gone: list[str], standings: Mapping[str, Standing], setting: Setting) -> dict[str, str]:
+    """A test that is gone and a new one with the same body and parameters are one test, if that is unambiguous."""
+    base = setting.baseline or {}
+    wanted = {(base[n].body, parameters(n)) for n in gone if base[n].body}
+    if not wanted:
+        return {}
+    old: dict[tuple[str, str], list[str]] = {}
+    for name in gone:
+        if base[name].body:
+            old.setdefault((base[name].body, parameters(name)), []).append(name)
+    new: dict[tuple[str, str], list[str]] = {}
+    for name, standing in standings.items():
+        key = (standing.body, parameters(name))
+        if name not in base and key in wanted and standing.state is State.PASSED:
+            new.setdefault(key, []).append(name)
+    return {
+        names[0]: new[key][0]
+        for key, names in old.items()
+        if len(names) == 1 and len(new.get(key, ())) == 1 and base[names[0]].state is not State.FAILED
+    }
