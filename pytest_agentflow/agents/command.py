@@ -27,6 +27,7 @@ ARGV_CAP = (
     100 * 1024
 )  # longer prompts fail with E2BIG on some systems, and every user of the machine sees argv
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TERM", "TZ")
+State = frozenset[tuple[str, int, int, int]]  # path, size, change time, inode
 UNWATCHED = frozenset({".git", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 
 
@@ -43,7 +44,9 @@ class Section:
     timeout: float | None = None
     network: bool = True
     readable: tuple[str, ...] = ()
-    memory_mb: int | None = None  # address space; programs built on Node or Bun reserve far more than they use
+    memory_mb: int | None = (
+        None  # address space; programs built on Node or Bun reserve far more than they use
+    )
     paid: bool = True
     max_usd: float = 0.0  # reserved before the start; charged in full when the bill cannot be read
     max_tokens: int = 0
@@ -164,7 +167,7 @@ def program_version(argv: Sequence[str]) -> str:
     return lines[0][:120] if done.returncode == 0 and lines else "(no version)"
 
 
-def tree_state(root: Path) -> frozenset[tuple[str, int, int, int]]:
+def tree_state(root: Path) -> State:
     """Path, size, change time and inode of every file: cheap, and the change time cannot be set back."""
     found = set()
     for folder, names, files in os.walk(root):
@@ -203,7 +206,7 @@ def _run(section: Section, brief: Brief, bench: Bench, home: Path, secrets: Mapp
         stderr=subprocess.PIPE,
         network=section.network,
         writable=(home,),
-        readable=tuple(Path(p).expanduser() for p in section.readable),
+        readable=(*(Path(p).expanduser() for p in section.readable), *_program_folders(section.argv[0])),
         **({"memory_mb": section.memory_mb} if section.memory_mb else {}),
     )
     bench.progress(f"{section.argv[0]} started")
@@ -214,6 +217,12 @@ def _run(section: Section, brief: Brief, bench: Bench, home: Path, secrets: Mapp
         deadline=deadline,
         cancelled=bench.cancelled,
     )
+
+
+def _program_folders(program: str) -> tuple[Path, ...]:
+    """Where the program lies and where a link to it leads: often below a home that the sandbox hides."""
+    found = shutil.which(program)
+    return () if found is None else tuple({Path(found).parent, Path(found).resolve().parent})
 
 
 def _argv(section: Section, brief: Brief, text: str, prompt_file: Path, home: Path) -> list[str]:
@@ -268,7 +277,7 @@ def _report(
     section: Section,
     brief: Brief,
     bench: Bench,
-    before: frozenset[tuple[str, int, int, int]],
+    before: State,
     ended: Ended,
     redactor: Redactor,
     spend: Spend,
@@ -276,12 +285,14 @@ def _report(
 ) -> AgentReport:
     _write_logs(brief.directory, ended, redactor)
     evidence = _give_up(brief.workspace, redactor)
+    removed = _remove_placeholders(brief.workspace, before)
     changed = tree_state(brief.workspace) != before
     notes = {
         "exit_code": ended.exit_code,
         "ended": ended.why,
         "output_bytes_cut": ended.dropped,
         "bill": "as reported by the program" if known else "unknown: charged as reserved",
+        **({"placeholders_removed": removed} if removed else {}),
     }
     bench.record("command", {**notes, "argv": redactor.value(list(section.argv)), "seconds": ended.seconds})
     outcome, message = _outcome(ended, changed, evidence)
@@ -303,6 +314,26 @@ def _outcome(ended: Ended, changed: bool, evidence: str) -> tuple[AgentOutcome, 
         tail = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
         return AgentOutcome.ERROR, f"exit code {ended.exit_code}, nothing changed: {tail[0][:200]}"
     return AgentOutcome.NO_CHANGE, "exit code 0, nothing changed"
+
+
+def _remove_placeholders(workspace: Path, before: State) -> list[str]:
+    """Take away empty files that a program's own sandbox left at the top level as mount points.
+
+    Seen with Claude Code: `.env`, `package.json` and a dozen others, each of which would put the patch out of scope.
+    """
+    known = {entry[0] for entry in before}
+    found = [
+        path
+        for path in sorted(workspace.iterdir())
+        if path.name not in known
+        and path.suffix not in (".py", ".pyi", ".typed")
+        and path.is_file()
+        and not path.is_symlink()
+        and path.stat().st_size == 0
+    ]
+    for path in found:
+        path.unlink()
+    return [path.name for path in found]
 
 
 def _give_up(workspace: Path, redactor: Redactor) -> str:
