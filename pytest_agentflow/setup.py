@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pytest_agentflow.adapters import import_roots, sandbox, snapshot, workspace
 from pytest_agentflow.adapters.journal import Journal
 from pytest_agentflow.adapters.repository import Repository, open_repository
 from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.agents import registry
 from pytest_agentflow.core.events import INTERRUPTED, RESUMED, STARTED, Event, content_key
 from pytest_agentflow.core.plan import Bounds
@@ -98,7 +99,8 @@ def _session(request: Request, repository: Repository, home: Path) -> int:
         raise
     finally:
         view.close()
-        _clean(live.temp)
+        live.pool.close()
+        shutil.rmtree(live.temp, ignore_errors=True)
     report.show(live, colour=colour, verbosity=verbosity)
     journal.close()
     return code
@@ -266,10 +268,13 @@ def _complete(parts: _Parts, journal: Journal, progress: Any) -> Run:
     settings = parts.settings
     frozen = {k: v for k, v in settings.to_json()["values"].items() if k not in _NOT_IN_KEY}
     deadline = settings.agent_deadline
+    temp = workspaces.private_root(parts.id, parts.repository.top)
+    (temp / "bytecode").mkdir(mode=0o700, parents=True)
     return Run(
         id=parts.id,
         directory=parts.directory,
-        temp=_private_root(parts),
+        temp=temp,
+        pool=Pool(temp, run=parts.id),
         settings=settings,
         bounds=Bounds(
             agents=cascade,
@@ -282,7 +287,7 @@ def _complete(parts: _Parts, journal: Journal, progress: Any) -> Run:
         ),
         repository=parts.repository,
         base=parts.base,
-        spec=parts.spec,
+        spec=replace(parts.spec, bytecode="" if parts.spec.sandbox == "none" else str(temp / "bytecode")),
         selection=parts.selection,
         journal=journal,
         plugins=hookspecs.manager(parts.plugins),
@@ -311,12 +316,6 @@ def agents_of(settings: Settings) -> tuple[str, ...]:
     return ("search", "anthropic") if settings.agent_model else ("search",)
 
 
-def _private_root(parts: _Parts) -> Path:
-    root = workspaces.private_root(parts.id, parts.repository.top)
-    root.mkdir(mode=0o700, parents=True)
-    return root
-
-
 def _begin(run: Run, request: Request, repository: Repository) -> None:
     if any(e.event == STARTED for e in run.journal.events):
         run.journal.append(
@@ -339,7 +338,3 @@ def _begin(run: Run, request: Request, repository: Repository) -> None:
             "notes": list(run.base.notes),
         },
     )
-
-
-def _clean(temp: Path) -> None:
-    shutil.rmtree(temp, ignore_errors=True)

@@ -46,6 +46,7 @@ class RunSpec:
     memory_mb: int = 4096
     file_mb: int = 512
     user_python_path: tuple[str, ...] = ()
+    bytecode: str = ""  # absolute: compiled code of interpreter and plugins, read-only for all but observe
     plugins: tuple[str, ...] = ()  # names of pytest plugins active in the user's session
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +85,8 @@ def session_argv(
     extra: Sequence[str],
 ) -> list[str]:
     """The command line of a child session. Selected ids go over the channel; here only their files are named."""
-    flags = ["-P", "-s", "-X", f"pycache_prefix={scratch / 'pycache'}"]
+    # Without a shared prefix every child compiles pytest and its plugins anew, which costs more than most suites.
+    flags = ["-P", "-s", "-X", f"pycache_prefix={spec.bytecode or scratch / 'pycache'}"]
     argv = [spec.python, *flags, "-m", "pytest", "-p", "pytest_agentflow.child.session"]
     argv += ["--rootdir", str(tree / spec.rootdir)]
     if spec.inifile:
@@ -220,7 +222,7 @@ def run_session(
         network=spec.network,
         writable=(tree, scratch, *writable),
         hidden=tuple(Path(p) for p in spec.hidden),
-        readable=tuple(Path(p) for p in spec.readable),
+        readable=tuple(Path(p) for p in (*spec.readable, spec.bytecode) if p),
         memory_mb=spec.memory_mb,
         file_mb=spec.file_mb,
     )

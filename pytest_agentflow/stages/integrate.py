@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.sessions import run_session
 from pytest_agentflow.adapters.snapshot import PatchConflict, Snapshot
-from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.core import integration as core
 from pytest_agentflow.core.events import INTEGRATED, content_key
 from pytest_agentflow.core.integration import Accepted, Car, Integration
@@ -149,20 +148,16 @@ class _Train:
         }
         if not cars or not wanted:
             return False
-        pool = Pool(self.run.temp)
-        try:
-            with pool.lease(self.run.snapshot(cars[-1].tree), "bisect") as workspace:
-                scratch = self.run.temp / "bisect-scratch"
-                record = run_session(
-                    self.run.spec,
-                    workspace,
-                    ids=sorted(wanted),
-                    scratch=scratch,
-                    timeout=self.run.seconds_left(self.run.settings.agent_suite_timeout),
-                    stall=self.run.settings.agent_test_timeout,
-                )
-        finally:
-            pool.close()
+        with self.run.pool.lease(self.run.snapshot(cars[-1].tree), "bisect") as workspace:
+            scratch = self.run.temp / "bisect-scratch"
+            record = run_session(
+                self.run.spec,
+                workspace,
+                ids=sorted(wanted),
+                scratch=scratch,
+                timeout=self.run.seconds_left(self.run.settings.agent_suite_timeout),
+                stall=self.run.settings.agent_test_timeout,
+            )
         passed = {i for i, r in record.results.items() if r.outcome is Outcome.PASSED}
         return not wanted <= passed
 

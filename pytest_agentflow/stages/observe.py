@@ -93,7 +93,7 @@ def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: b
             plugins={RECORDER: recorder},
             extra_args=(*chosen.options, *chosen.xdist),
             cwd=chosen.cwd if ids is None else ".",
-            writable=(out.parent,),
+            writable=(Path(run.spec.bytecode),) if run.spec.bytecode else (),
         )
 
     record = with_collect_errors(once(None))

@@ -16,6 +16,7 @@ from pytest_agentflow.adapters.journal import Journal
 from pytest_agentflow.adapters.repository import Repository
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.snapshot import Snapshot
+from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.model import Observation
 from pytest_agentflow.core.plan import Bounds
@@ -45,6 +46,7 @@ class Run:
     id: str
     directory: Path  # .agentflow/runs/<id>
     temp: Path  # private root outside the repository for workspaces, sockets and scratch
+    pool: Pool
     settings: Settings
     bounds: Bounds
     repository: Repository
