@@ -41,6 +41,12 @@ def resolve(name: str, config: Mapping[str, Any]) -> Agent:
     return cast(Agent, load(name, str(target))(name, config))
 
 
+def secret_names(sections: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """The credentials that the controller keeps for its agents: the model's key and every command agent's variables."""
+    listed = {str(name) for section in sections.values() for name in section.get("env", ())}
+    return frozenset({"ANTHROPIC_API_KEY"} | listed)
+
+
 def _entry_point(name: str) -> str | None:
     found = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
     return next((point.value for point in found), None)
