@@ -235,6 +235,7 @@ class ForkServer:
                     "items": [self._index[nodeid] for nodeid in job.ids],
                     "conditions": replace(job.conditions, hash_seed=0).to_json(),
                     "seeds": list(job.seeds),
+                    "entropies": list(job.entropies),
                     "probe": job.probe,
                     "timeout": job.timeout,
                     "each": job.each,

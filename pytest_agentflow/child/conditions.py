@@ -56,10 +56,39 @@ def reseed(seed: int) -> None:
         numpy.random.seed(seed % 2**32)
 
 
+_stream = random.Random()  # what os.urandom reads once `set_entropy` was called
+_holders: dict[int, list[tuple[dict[str, Any], str]]] = {}
+_REBOUND = (
+    os.urandom,
+    time.time,
+    time.time_ns,
+    time.localtime,
+    time.gmtime,
+    time.strftime,
+    time.ctime,
+    time.asctime,
+)
+_system_entropy = os.urandom
+
+
+def index_holders() -> None:
+    """Find once, before any fork, which loaded modules hold the functions that conditions may rebind."""
+    wanted = {id(function) for function in _REBOUND}
+    _holders.clear()
+    for module in list(sys.modules.values()):
+        space = getattr(module, "__dict__", None)
+        if not isinstance(space, dict) or space.get("__name__") == __name__:
+            continue
+        for name, value in list(space.items()):
+            if id(value) in wanted:
+                _holders.setdefault(id(value), []).append((space, name))
+
+
 def set_entropy(seed: int) -> None:
     """Let the operating system's randomness come from a seeded stream: uuid4, secrets and SystemRandom read it."""
-    stream = random.Random(f"entropy {seed}")
-    replace(os.urandom, stream.randbytes)
+    _stream.seed(f"entropy {seed}")
+    if os.urandom is _system_entropy:
+        replace(_system_entropy, _stream.randbytes)
 
 
 def set_clock(start: float) -> None:
@@ -121,13 +150,10 @@ def type_dictionary(cls: type) -> dict[str, Any]:
 
 def replace(old: Any, new: Any) -> None:
     """Rebind a function wherever a loaded module holds it, also under another name."""
-    for module in list(sys.modules.values()):
-        space = getattr(module, "__dict__", None)
-        if not isinstance(space, dict) or space.get("__name__") == __name__:
-            continue
-        for name, value in list(space.items()):
-            if value is old:
-                space[name] = new
+    if not _holders:
+        index_holders()
+    for space, name in _holders.get(id(old), ()):
+        space[name] = new
 
 
 def pin() -> None:

@@ -198,10 +198,12 @@ def run_items(session: pytest.Session, job: dict[str, Any], reporter: Reporter, 
     writes = probe.start_writes(top, job["tmp"])
     watch = probe.start(top) if job.get("probe") else None
     items = [session.items[index] for index in job["items"]]
-    seeds = job.get("seeds")
+    seeds, entropies = job.get("seeds"), job.get("entropies")
     for position, item in enumerate(items):
         if seeds:
             conditions_module.reseed(seeds[position])
+        if entropies:
+            conditions_module.set_entropy(entropies[position])
         reporter.send({"e": "start", "i": job["items"][position]})
         following = items[position + 1] if position + 1 < len(items) else None
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -256,6 +258,7 @@ class ForkPlugin:
                 "cpu": sum(os.times()[:2]),
             }
         )
+        conditions_module.index_holders()
         if self.hello["fork"]:
             server.serve()
         else:

@@ -126,6 +126,11 @@ class Writes:
             path, mode, flags = args
             if not flags & WRITE or (isinstance(mode, str) and not set(mode) & set("wxa+")):
                 return
+        elif event == "socket.bind":
+            address = args[1]
+            if isinstance(address, tuple) and len(address) > 1 and address[1]:
+                self.found.add(f"port {address[1]}")
+            return
         elif event in PATH_EVENTS:
             path = args[PATH_EVENTS[event]]
         else:

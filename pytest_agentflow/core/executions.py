@@ -16,6 +16,7 @@ class Job:
     ids: tuple[str, ...]  # a test may appear twice
     conditions: Conditions = field(default_factory=Conditions)
     seeds: tuple[int, ...] = ()  # the random seed before each test; else only the one at the start
+    entropies: tuple[int, ...] = ()  # the same for the operating system's entropy
     label: str = ""  # which experiment asks
     probe: bool = False  # also watch what each test leans on
     keep_files: bool = False  # do not clean the tree afterwards
@@ -32,7 +33,9 @@ class Step:
 
     result: TestResult
     uses: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()  # paths outside its TMPDIR, relative to the tree where inside it
+    writes: tuple[
+        str, ...
+    ] = ()  # paths outside its TMPDIR, relative to the tree where inside it; `port 8080`
 
     @property
     def nodeid(self) -> str:
