@@ -58,6 +58,7 @@ class Recorder:
         self.canonical: Callable[[str], str] = lambda nodeid: nodeid
         self.owner: tuple[str, int] = ("import", 0)
         self.fixtures: dict[int, int] = {}  # id of a live fixture definition of wider scope -> its number
+        self.resting: dict[int, tuple[str, int]] = {}  # whom a fixture's teardown interrupted
         self.setups = 0
         self.started = False
 
@@ -119,9 +120,7 @@ class Recorder:
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> Generator[None, Any, Any]:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
         if fixturedef.scope == "function":
             return (yield)
         self.setups += 1
@@ -133,16 +132,16 @@ class Recorder:
         finally:
             self.switch(*before)
             # Finalizers run last in, first out: this one stands in front of the fixture's own teardown.
-            fixturedef.addfinalizer(partial(self._finalise, number, before))
+            fixturedef.addfinalizer(partial(self._finalise, id(fixturedef), number))
 
-    def _finalise(self, number: int, _before: tuple[str, int]) -> None:
-        if self.owner[0] != "fixture":
-            self.resting = self.owner
-        self.switch("fixture", number)
+    def _finalise(self, fixture: int, number: int) -> None:
+        self.resting[fixture] = self.switch("fixture", number)
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        if self.fixtures.pop(id(fixturedef), None) is not None:
-            self.switch(*getattr(self, "resting", self.owner))
+        self.fixtures.pop(id(fixturedef), None)
+        before = self.resting.pop(id(fixturedef), None)
+        if before is not None:
+            self.switch(*before)
 
     def _used(self, item: pytest.Item) -> list[int]:
         """Numbers of the wider fixtures that a test stands on, those asked for at run time included."""
@@ -179,7 +178,9 @@ _early: Recorder | None = None
 
 
 def configure(
-    config: pytest.Config, options: Mapping[str, Any], emit: Callable[[str, object], None]
+    config: pytest.Config,
+    options: Mapping[str, Any],
+    emit: Callable[[str, object], None],  # noqa: ARG001 - lines go to files: they would choke the channel
 ) -> Recorder | None:
     """The contract of a further child plugin: record from now on."""
     if _is_xdist_controller(config) or config.pluginmanager.has_plugin(NAME) or _early is not None:

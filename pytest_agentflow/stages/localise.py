@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import ast
-import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_agentflow.adapters import changes, units
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.snapshot import materialise
+from pytest_agentflow.core.clusters import cluster
 from pytest_agentflow.core.codec import decode, encode
 from pytest_agentflow.core.events import LOCALISED, content_key
-from pytest_agentflow.core.model import Cluster, LineScore, Observation, SourceUnit, Suspect
+from pytest_agentflow.core.localise import Facts, TestFacts, describe
+from pytest_agentflow.core.model import Cluster, Failure, Frame, Observation
+from pytest_agentflow.core.spectrum import Spectrum, statement_columns
+from pytest_agentflow.core.syntax import Source
+from pytest_agentflow.core.testfacts import signature, test_facts
 from pytest_agentflow.stages.run import Run
+
+# Lines of a teardown ran after the verdict: they are no evidence about it.
+BEFORE_THE_VERDICT = ("setup", "call", "fixture")
 
 
 def localise(
@@ -24,69 +31,61 @@ def localise(
     repo_top: Path | None,
     targets: tuple[str, ...],
 ) -> tuple[Cluster, ...]:
-    passing = set(observation.passing)
-    by_top: dict[str, list[str]] = {}
-    ranked: dict[str, list[Suspect]] = {}
-    for target in targets:
-        suspects = _rank([target], passing, coverage, tree)
-        ranked[target] = suspects
-        by_top.setdefault(suspects[0].unit.key if suspects else target, []).append(target)
-    clusters = []
-    for n, group in enumerate(by_top.values(), 1):
-        suspects = _rank(group, passing, coverage, tree)
-        lines = tuple(LineScore(s.unit.path, line, s.score) for s in suspects for line in s.lines)
-        clusters.append(Cluster(f"c{n}", tuple(group), tuple(suspects[:20]), lines[:200]))
-    return tuple(clusters)
+    """Clusters of failures with a common cause, each with its ranked units and lines.
+
+    `tree` holds the observed state; `repo_top` is the user's repository, asked for history only, or None.
+    """
+    failures = {t: observation.results[t].failure for t in targets if t in observation.results}
+    spectrum, sources = measure(observation, coverage, tree, targets)
+    facts = gather_facts(tree, repo_top, sources, failures)
+    signatures = {t: signature(f, sources) for t, f in facts.failures.items()}
+    groups = cluster(targets, spectrum, signatures)
+    return tuple(describe(n, group, spectrum, sources, facts) for n, group in enumerate(groups, 1))
 
 
-def _units(tree: Path, path: str) -> list[SourceUnit]:
-    try:
-        module = ast.parse((tree / path).read_bytes())
-    except (SyntaxError, OSError, ValueError):
-        return []
-    found: list[SourceUnit] = []
+def measure(
+    observation: Observation, coverage: CoverageMap, tree: Path, targets: Iterable[str]
+) -> tuple[Spectrum, dict[str, Source]]:
+    """The spectrum over the files that a failing test reached or that its traceback names."""
+    failing = list(targets)
+    tests = tuple(dict.fromkeys([*failing, *observation.passing]))
+    paths = {path for t in failing for path in coverage.bits_of(t, BEFORE_THE_VERDICT)}
+    paths |= {f.path for t in failing for f in _frames(observation, t)}
+    paths |= {path for path in coverage.paths() if paths}  # module-level code that they import
+    sources = units.load(tree, sorted(p for p in paths if not units.is_test_path(p)))
+    numbers = {t: n for n, t in enumerate(tests)}
+    lines = {path: coverage.columns(path, BEFORE_THE_VERDICT, numbers) for path in sources}
+    for test in failing:  # a traceback is evidence too, and the only one when a module cannot be collected
+        for frame in _frames(observation, test):
+            if frame.path in lines:
+                lines[frame.path][frame.line] = lines[frame.path].get(frame.line, 0) | 1 << numbers[test]
+    wanted = set(failing)
+    failing_mask = sum(1 << n for t, n in numbers.items() if t in wanted)
+    passing_mask = (1 << len(tests)) - 1 & ~failing_mask
+    return Spectrum(tests, failing_mask, passing_mask, statement_columns(sources, lines)), sources
 
-    def walk(node: ast.AST, prefix: str) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                found.append(
-                    SourceUnit(path, prefix + child.name, child.lineno, child.end_lineno or child.lineno)
-                )
-                walk(child, prefix + child.name + ".")
-            elif isinstance(child, ast.ClassDef):
-                walk(child, prefix + child.name + ".")
-            else:
-                walk(child, prefix)
 
-    walk(module, "")
-    return found
+def _frames(observation: Observation, test: str) -> tuple[Frame, ...]:
+    result = observation.results.get(test)
+    frames = result.failure.frames if result and result.failure else ()
+    return tuple(f for f in frames if not f.path.startswith("/"))
 
 
-def _rank(failing: Sequence[str], passing: set[str], coverage: CoverageMap, tree: Path) -> list[Suspect]:
-    found: list[Suspect] = []
-    for path in coverage.paths():
-        if (
-            path.startswith("tests/")
-            or "/tests/" in path
-            or Path(path).name.startswith(("test_", "conftest"))
-        ):
-            continue
-        for unit in _units(tree, path):
-            body = range(unit.first_line + 1, unit.last_line + 1)
-            tests = set(coverage.tests_reaching(path, body))
-            ef, ep = len(tests & set(failing)), len(tests & passing)
-            if ef:
-                score = ef / math.sqrt(len(failing) * (ef + ep))
-                lines = sorted({n for t in failing for n in coverage.lines_of(t).get(path, ()) if n in body})
-                found.append(
-                    Suspect(
-                        unit,
-                        score,
-                        tuple(lines),
-                        f"reached by {ef} of {len(failing)} failing and {ep} passing tests",
-                    )
-                )
-    return sorted(found, key=lambda s: (-s.score, s.unit.last_line - s.unit.first_line, s.unit.key))
+def gather_facts(
+    tree: Path, repo_top: Path | None, sources: Mapping[str, Source], failures: Mapping[str, Failure | None]
+) -> Facts:
+    """Evidence beside coverage: tracebacks in project code, the tests' own words, and what was changed lately."""
+    told = changes.read(repo_top, tree, sources)
+    in_tests = units.load(tree, sorted({test.partition("::")[0] for test in failures}))
+    words: dict[str, TestFacts] = {
+        test: test_facts(test, failure, in_tests.get(test.partition("::")[0]))
+        for test, failure in failures.items()
+    }
+    kept = {
+        test: replace(f, frames=tuple(x for x in f.frames if x.path in sources)) if f else None
+        for test, f in failures.items()
+    }
+    return Facts(kept, words, told.uncommitted, told.recent, told.ages)
 
 
 def localise_round(

@@ -1,0 +1,110 @@
+"""Which lines ran since last asked, by `sys.monitoring` (Python 3.12 and later)?
+
+Events are armed on in-scope code objects only, so other code runs at full speed. Each line reports once and is then
+switched off until the next owner begins. New code objects are met through the audit event of `exec`, which every import
+passes; a global start-of-function event would fire for all of the standard library after each re-arming.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from types import CodeType, FunctionType
+from typing import Any
+
+from pytest_agentflow.child.recorder_scope import Scope
+
+TOOL_IDS = (4, 3, 5, 2)  # the ones no well-known tool reserves come first
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """A code object and every function, lambda and class body compiled inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from nested(constant)
+
+
+class MonitoringEngine:
+    """Lines or functions by `sys.monitoring`."""
+
+    def __init__(self, scope: Scope, level: str) -> None:
+        self._scope = scope
+        self._level = level
+        # `mypy` checks against 3.11, where the module does not exist.
+        self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        self._tool = -1
+        self._lines: defaultdict[str, set[int]] = defaultdict(set)
+        self._edges: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+        self._on = False
+        self.note: str | None = None
+
+    def start(self) -> None:
+        """Claim a tool id and arm all code that is in scope, now and later."""
+        monitoring = self._monitoring
+        free = [i for i in TOOL_IDS if monitoring.get_tool(i) is None]
+        if not free:
+            self.note = "every sys.monitoring tool id is taken: nothing was recorded"
+            return
+        self._tool = free[0]
+        monitoring.use_tool_id(self._tool, "agentflow")
+        self._register()
+        self._on = True
+        sys.addaudithook(self._heard)
+        for thing in gc.get_objects():
+            if type(thing) is FunctionType:
+                self._arm(thing.__code__)
+
+    def stop(self) -> None:
+        if self._on:
+            self._on = False
+            self._monitoring.free_tool_id(self._tool)
+
+    def pause(self) -> None:
+        """Nothing to do: code out of scope costs nothing."""
+
+    def resume(self) -> None:
+        """Nothing to do."""
+
+    def take(self) -> Mapping[str, set[int]]:
+        """The lines since last asked, by file name; arms everything again."""
+        taken = self._lines
+        if not taken or not self._on:
+            return {}
+        self._lines = defaultdict(set)
+        self._register()
+        if self._level != "functions":
+            self._monitoring.restart_events()
+        return taken
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "exec" and self._on and isinstance(arguments[0], CodeType):
+            self._arm(arguments[0])
+
+    def _arm(self, code: CodeType) -> None:
+        if self._scope.path(code.co_filename) is None:
+            return
+        events = self._monitoring.events
+        wanted = events.PY_START if self._level == "functions" else events.LINE
+        for each in nested(code):
+            if each.co_filename == code.co_filename:
+                self._monitoring.set_local_events(self._tool, each, wanted)
+
+    def _register(self) -> None:
+        """Give the interpreter a callback bound to the current owner's sets."""
+        monitoring, lines, disable = self._monitoring, self._lines, self._monitoring.DISABLE
+
+        # Keyed by file name: a code object's hash walks its whole bytecode, a string's is kept.
+        def line(code: CodeType, number: int) -> object:
+            lines[code.co_filename].add(number)
+            return disable
+
+        def start(code: CodeType, _offset: int) -> None:
+            lines[code.co_filename].add(code.co_firstlineno)
+
+        if self._level == "functions":
+            monitoring.register_callback(self._tool, monitoring.events.PY_START, start)
+        else:
+            monitoring.register_callback(self._tool, monitoring.events.LINE, line)

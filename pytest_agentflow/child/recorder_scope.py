@@ -1,0 +1,46 @@
+"""Is this source file one whose lines are recorded, and what is it called relative to the top level?"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Sequence
+
+# Code that is never the project's own, wherever it lies under the roots.
+FOREIGN_PARTS = frozenset(
+    {"site-packages", "dist-packages", "node_modules", ".tox", ".nox", ".venv", "venv", ".agentflow", ".eggs"}
+)
+
+
+class Scope:
+    """Decides by path alone, once per file name."""
+
+    def __init__(self, top: str, roots: Sequence[str], omit: Sequence[str] = ()) -> None:
+        self.top = os.path.realpath(top)
+        self._roots = tuple(self._root(root) for root in roots) or (self.top,)
+        self._omit = tuple(omit)
+        self._known: dict[str, str | None] = {}
+
+    def _root(self, root: str) -> str:
+        return os.path.realpath(os.path.join(self.top, root))  # noqa: PTH118 - no pathlib in a traced process
+
+    def path(self, filename: str) -> str | None:
+        """The path relative to the top level, or None for a file out of scope."""
+        try:
+            return self._known[filename]
+        except KeyError:
+            found = self._known[filename] = self._decide(filename)
+            return found
+
+    def _decide(self, filename: str) -> str | None:
+        if filename.startswith("<") or not filename.endswith((".py", ".pyw")):
+            return None
+        real = os.path.realpath(filename)
+        if not any(real.startswith(root + os.sep) or real == root for root in self._roots):
+            return None
+        relative = os.path.relpath(real, self.top).replace(os.sep, "/")
+        if FOREIGN_PARTS & set(relative.split("/")):
+            return None
+        if any(fnmatch.fnmatch(relative, p) or fnmatch.fnmatch(real, p) for p in self._omit):
+            return None
+        return relative

@@ -1,0 +1,199 @@
+"""Which statements, units and files are most likely at fault for these failures, and why?
+
+A statement's score is a sum of weighted evidence, read as log-odds. A unit's is the sum of its statements' probabilities,
+so that ties between statements, units and files are broken by the same evidence and never by names alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_agentflow.core.model import Cluster, Failure, LineScore, SourceUnit, Suspect
+from pytest_agentflow.core.reasons import reason
+from pytest_agentflow.core.spectrum import Spectrum, ochiai
+from pytest_agentflow.core.syntax import Source, Statement
+from pytest_agentflow.core.weights import DEFAULT, Weights
+
+MAX_SUSPECTS = 20
+MAX_LINES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TestFacts:
+    """What a failing test's own source says: names in the statement that failed, names anywhere in the test."""
+
+    called: frozenset[str] = frozenset()
+    mentioned: frozenset[str] = frozenset()
+
+    __test__ = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Evidence beside coverage."""
+
+    failures: Mapping[str, Failure | None] = field(default_factory=dict)
+    tests: Mapping[str, TestFacts] = field(default_factory=dict)
+    uncommitted: Mapping[str, frozenset[int]] = field(
+        default_factory=dict
+    )  # path -> lines that differ from HEAD
+    recent: Mapping[str, float] = field(
+        default_factory=dict
+    )  # path -> 1.0 for the last commit, falling with age
+    ages: Mapping[str, str] = field(default_factory=dict)  # path -> when it was last changed, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A statement with its evidence by name and the weighted sum."""
+
+    path: str
+    statement: Statement
+    unit: SourceUnit
+    evidence: Mapping[str, float]
+    ran: tuple[int, int]  # failing and passing tests that ran it
+    log_odds: float
+
+
+def score_statements(
+    failing: Sequence[str],
+    spectrum: Spectrum,
+    sources: Mapping[str, Source],
+    facts: Facts,
+    weights: Weights = DEFAULT,
+) -> list[Scored]:
+    """Every statement that a failing test ran, most suspect first."""
+    view = _View(failing, spectrum, facts)
+    found = []
+    for path, source in sources.items():
+        columns = spectrum.statements.get(path, ())
+        first = {s.first_line: n for n, s in enumerate(source.statements)}
+        for statement, column in zip(source.statements, columns, strict=True):
+            if not column & view.failing:
+                continue
+            sides = [columns[first[b]] for b in statement.branches if b in first]
+            unit = source.units[statement.unit]
+            evidence = view.evidence(path, statement, unit, column, sides, weights)
+            ran = ((column & view.failing).bit_count(), (column & view.passing).bit_count())
+            found.append(Scored(path, statement, unit, evidence, ran, weigh(evidence, weights)))
+    return sorted(found, key=lambda s: (-s.log_odds, s.path, s.statement.first_line))
+
+
+def weigh(evidence: Mapping[str, float], weights: Weights) -> float:
+    """The weighted sum; `kind` comes with its own weight."""
+    return sum(
+        value * (1.0 if name == "kind" else getattr(weights, name)) for name, value in evidence.items()
+    )
+
+
+class _View:
+    """The evidence that a set of failing tests gives for a statement."""
+
+    def __init__(self, failing: Sequence[str], spectrum: Spectrum, facts: Facts) -> None:
+        self.failing = spectrum.mask(failing)
+        self.passing = spectrum.passing
+        self.facts = facts
+        self.count = max(1, len(failing))
+        self.tests = [facts.tests.get(t, TestFacts()) for t in failing]
+        self.frames = [self._project_frames(t) for t in failing]
+
+    def _project_frames(self, test: str) -> list[tuple[str, int]]:
+        failure = self.facts.failures.get(test)
+        return [(f.path, f.line) for f in failure.frames] if failure else []
+
+    def ochiai(self, column: int) -> float:
+        return ochiai((column & self.failing).bit_count(), (column & self.passing).bit_count(), self.count)
+
+    def share(self, flags: Sequence[bool]) -> float:
+        return sum(flags) / self.count
+
+    def evidence(
+        self,
+        path: str,
+        statement: Statement,
+        unit: SourceUnit,
+        column: int,
+        sides: list[int],
+        weights: Weights,
+    ) -> dict[str, float]:
+        """Named evidence, each about 0..1 or a logarithm."""
+        straight = self.ochiai(column)
+        one_sided = [self.ochiai(column & side) for side in sides] + [
+            self.ochiai(column & ~side) for side in sides
+        ]
+        best = max([straight, *(weights.branch * each for each in one_sided)])
+        name = unit.qualname.rpartition(".")[2]
+        names = {name, unit.qualname.rpartition(".")[0].rpartition(".")[2]} if name == "__init__" else {name}
+
+        def here(frame: tuple[str, int]) -> bool:
+            return frame[0] == path and statement.first_line <= frame[1] <= statement.last_line
+
+        def around(frame: tuple[str, int]) -> bool:
+            return frame[0] == path and statement.unit > 0 and unit.first_line <= frame[1] <= unit.last_line
+
+        changed = self.facts.uncommitted.get(path, frozenset())
+        return {
+            "spectrum": math.log(best),
+            "sites": math.log(1 + statement.sites),
+            "kind": weights.kinds.get(statement.kind, 0.0),
+            "deepest": self.share([bool(f) and here(f[-1]) for f in self.frames]),
+            "frame": self.share([any(here(e) for e in f[:-1]) for f in self.frames]),
+            "frame_unit": self.share([any(around(e) for e in f) for f in self.frames]),
+            "called": self.share([bool(names & t.called) for t in self.tests]),
+            "mentioned": self.share([bool(names & t.mentioned) for t in self.tests]),
+            "uncommitted": float(any(statement.first_line <= n <= statement.last_line for n in changed)),
+            "recent": self.facts.recent.get(path, 0.0),
+            "module": float(statement.unit == 0),
+        }
+
+
+def probabilities(scored: Sequence[Scored]) -> list[float]:
+    """The log-odds as shares of one."""
+    if not scored:
+        return []
+    top = max(s.log_odds for s in scored)
+    raw = [math.exp(s.log_odds - top) for s in scored]
+    total = sum(raw)
+    return [value / total for value in raw]
+
+
+def suspects_of(scored: Sequence[Scored], facts: Facts, failing: int, passing: int) -> tuple[Suspect, ...]:
+    """Units by the probability that one of their statements is at fault; scores relative to the first."""
+    shares: dict[str, float] = {}
+    members: dict[str, list[Scored]] = {}
+    for each, share in zip(scored, probabilities(scored), strict=True):
+        shares[each.unit.key] = shares.get(each.unit.key, 0.0) + share
+        members.setdefault(each.unit.key, []).append(each)
+    order = sorted(shares, key=lambda key: (-shares[key], -members[key][0].log_odds, key))
+    top = shares[order[0]] if order else 1.0
+    return tuple(
+        Suspect(
+            members[key][0].unit,
+            round(shares[key] / top, 6),
+            tuple(s.statement.first_line for s in members[key]),
+            reason(members[key], facts.ages.get(members[key][0].path, ""), failing, passing),
+        )
+        for key in order
+    )
+
+
+def describe(
+    number: int,
+    targets: Sequence[str],
+    spectrum: Spectrum,
+    sources: Mapping[str, Source],
+    facts: Facts,
+    weights: Weights = DEFAULT,
+) -> Cluster:
+    """One cluster with its ranked units and lines."""
+    scored = score_statements(targets, spectrum, sources, facts, weights)
+    suspects = suspects_of(scored, facts, len(targets), spectrum.passing.bit_count())
+    shares = probabilities(scored)
+    top = shares[0] if shares else 1.0
+    lines = tuple(
+        LineScore(s.path, s.statement.first_line, round(share / top, 6))
+        for s, share in zip(scored[:MAX_LINES], shares, strict=False)
+    )
+    return Cluster(f"c{number}", tuple(targets), suspects[:MAX_SUSPECTS], lines)
