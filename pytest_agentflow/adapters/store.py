@@ -29,6 +29,10 @@ def writing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise AgentflowError(
+                f"{what[:1].upper() + what[1:]} is too large for the file size limit.", "Raise `ulimit -f`."
+            ) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise AgentflowError(
                 f"The disk is full: {what} could not be written.",
