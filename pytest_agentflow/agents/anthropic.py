@@ -72,13 +72,16 @@ class AnthropicAgent:
 
     def attempt(self, brief: Brief, bench: Bench) -> AgentReport:
         """Converse within the brief's deadline; every failure is a report with a name."""
+        return self.converse(brief, bench, tools.ToolBox)
+
+    def converse(self, brief: Brief, bench: Bench, box: type[tools.ToolBox], **more: Any) -> AgentReport:
+        """One conversation with the tools of `box`, which is handed `more`."""
         until = time.monotonic() + brief.deadline
         key = bench.secret(KEY) or ""
         try:
             client = make_client(self.config, key)
         except AgentflowError as error:
             return AgentReport(AgentOutcome.ERROR, str(error), notes={"ended": "configuration"})
-        redactor = Redactor([key])
         caller = Caller(
             client=client,
             bench=bench,
@@ -89,9 +92,9 @@ class AnthropicAgent:
             retries=int(self.config.get("retries", 8)),
             read_timeout=float(self.config.get("read_timeout", 120.0)),
         )
-        box = tools.ToolBox(brief, bench, redactor, until)
         try:
-            return converse(self.settings, brief, bench, caller, box)
+            with_tools = box(brief, bench, Redactor([key]), until, **more)
+            return converse(self.settings, brief, bench, caller, with_tools)
         finally:
             client.close()
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_agentflow.agents import prompt, stops, tools
+from pytest_agentflow.agents import prompt, stops
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief
 from pytest_agentflow.agents.command import tree_state
 from pytest_agentflow.agents.model_call import Caller, Turn
@@ -35,8 +35,8 @@ class Settings:
 def converse(settings: Settings, brief: Brief, bench: Bench, caller: Caller, box: ToolBox) -> AgentReport:
     """Talk until the model stops, gives up, or a bound is hit; the tree it leaves is the result, whatever the reason."""
     before = tree_state(brief.workspace)
-    messages: list[dict[str, Any]] = [{"role": "user", "content": box.redactor.text(prompt.task(brief))}]
-    bench.record("prompt", {"system": prompt.SYSTEM + tools.HINTS, "task": messages[0]["content"]})
+    messages: list[dict[str, Any]] = [{"role": "user", "content": box.task()}]
+    bench.record("prompt", {"system": box.system, "task": messages[0]["content"]})
     notes: dict[str, Any] = {"model": settings.model, "turns": 0}
     try:
         ended, message = _turns(settings, bench, caller, box, messages, notes)
@@ -66,7 +66,7 @@ def _turns(
             raise stops.cancelled()
         if time.monotonic() > caller.until:
             raise stops.out_of_time()
-        turn = caller.turn(_request(settings, messages))
+        turn = caller.turn(_request(settings, box, messages))
         notes["turns"], notes["replayed"] = number, notes.get("replayed", 0) + turn.replayed
         bench.progress(f"turn {number}: {turn.stop_reason}", turn=number, usd=caller.spend.usd)
         if turn.content:
@@ -75,8 +75,10 @@ def _turns(
         if cuts > MOST_CUTS:
             raise stops.failed("max_tokens", f"{cuts} replies in a row were cut off by the output limit")
         answer = _answer(turn, box, bench, caller)
-        if box.gave_up:
-            return "gave_up", "says that test and code disagree"
+        if box.over:
+            return (
+                ("gave_up", "says that test and code disagree") if box.gave_up else ("finished", _words(turn))
+            )
         if answer is None:
             return turn.stop_reason, _words(turn)
         if answer:
@@ -84,13 +86,13 @@ def _turns(
     raise stops.Stopped(AgentOutcome.TIMED_OUT, "max_turns", f"stopped after {settings.max_turns} turns")
 
 
-def _request(settings: Settings, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _request(settings: Settings, box: ToolBox, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The whole request. System text and tools come first and never vary, so that the provider's cache serves them."""
     request: dict[str, Any] = {
         "model": settings.model,
         "max_tokens": settings.max_tokens,
-        "system": prompt.SYSTEM + tools.HINTS,
-        "tools": list(tools.DEFINITIONS),
+        "system": box.system,
+        "tools": list(box.definitions),
         "messages": list(messages),
         "cache_control": {"type": "ephemeral", "ttl": settings.cache_ttl},
     }
@@ -141,7 +143,7 @@ def _run_all(
         }
         bench.record("tool", {**payload, "seconds": round(time.monotonic() - started, 3)})
         results.append(_result(call, result))
-        if box.gave_up:
+        if box.over:
             break
     if earlier is not None:
         return [dict(block) for block in earlier["results"]]

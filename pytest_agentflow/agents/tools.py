@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from pytest_agentflow.agents import prompt
 from pytest_agentflow.agents import workspace_files as files
 from pytest_agentflow.agents.base import Bench, Brief
 from pytest_agentflow.agents.prompt import clean, cut
@@ -83,23 +84,29 @@ class Result:
 
 @dataclass
 class ToolBox:
-    """The tools of one attempt. `gave_up` holds the evidence once the model has given up."""
+    """The tools of one attempt. `gave_up` holds the evidence once the model has given up; `over` ends the conversation."""
 
     brief: Brief
     bench: Bench
     redactor: Redactor
     deadline: float  # monotonic seconds
     gave_up: str = ""
+    over: bool = False
     screened: dict[str, str] = field(default_factory=dict)  # last screened outcome per visible test
+    system: ClassVar[str] = prompt.SYSTEM + HINTS
+    definitions: ClassVar[tuple[Json, ...]] = DEFINITIONS
+
+    def task(self) -> str:
+        """The first message, without secrets."""
+        return self.redactor.text(prompt.task(self.brief))
+
+    def calls(self) -> Mapping[str, Callable[[Json], str]]:
+        """What each tool name does."""
+        return {EDITOR: self._edit, BASH: self._bash, RUN_TESTS: self._run_tests, GIVE_UP: self._give_up}
 
     def run(self, name: str, arguments: Any) -> Result:
         """Carry out one call. Whatever the model got wrong comes back as an error result; nothing is raised."""
-        known: Mapping[str, Callable[[Json], str]] = {
-            EDITOR: self._edit,
-            BASH: self._bash,
-            RUN_TESTS: self._run_tests,
-            GIVE_UP: self._give_up,
-        }
+        known = self.calls()
         if name not in known:
             return Result(f"unknown tool {cut(name, 100)!r}; the tools are {', '.join(known)}", error=True)
         if not isinstance(arguments, Mapping):
@@ -198,6 +205,7 @@ class ToolBox:
 
     def _give_up(self, arguments: Json) -> str:
         test, code, reason = (_text(arguments, name) for name in ("test", "code", "reason"))
+        self.over = True
         self.gave_up = self.redactor.text(clean(f"{test} against {code}: {reason}"))[:8_000]
         return "noted; the work ends here"
 
