@@ -167,3 +167,23 @@ class _Handler:
 
 def _failing(tag: str) -> bool:
     return "fail" in tag.lower() or "error" in tag.lower()
+
+
+def root_attributes(path: Path) -> Element:
+    """Only the root element of any XML file; raises Refused. DTD references by name (Cobertura's) are let through."""
+    _check_file(path)
+    found: list[Element] = []
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda tag, attrs: found.extend(() if found else (Element(tag, attrs),))
+    parser.EntityDeclHandler = _refuse_doctype
+    try:
+        with path.open("rb") as stream:
+            while not found and (chunk := stream.read(_CHUNK)):
+                parser.Parse(chunk, False)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise Refused(ProblemKind.MALFORMED, f"is malformed XML: {error}") from None
+    except OSError as error:
+        raise Refused(ProblemKind.UNREADABLE, error.strerror or "cannot be read") from None
+    if not found:
+        raise Refused(ProblemKind.MALFORMED, "has no root element")
+    return found[0]

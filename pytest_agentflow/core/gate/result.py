@@ -108,6 +108,7 @@ class CellResult:
     baseline: bool = False
     infrastructure: str = ""  # the one failure that explains most of them
     reports: tuple[str, ...] = ()
+    quiet: tuple[TestLine, ...] = ()  # passed, skipped as expected, not run; by name
 
     @property
     def rate(self) -> Fraction | None:

@@ -55,6 +55,7 @@ def tally(
         baseline,
         _infrastructure(inside),
         tuple(reports),
+        tuple(sorted((line for line in lines.values() if line.status in QUIET), key=lambda x: x.identity)),
     )
 
 
