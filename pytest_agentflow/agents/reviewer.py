@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -105,18 +104,11 @@ class Reviewer:
         """Objections against the patch that the brief's workspace holds. A reviewer that failed has none, and says why."""
         made: list[Objection] = []
 
-        class Box(ReviewBox):
-            def __post_init__(self) -> None:
-                self.objections = made
-
         attempt = replace(brief.attempt, key=f"{brief.attempt.key or brief.attempt.id}/review/{self.name}")
         scoped = replace(brief, attempt=attempt, scope=())
-        report = self._agent.converse(scoped, bench, Box, patch=patch, name=self.name)
+        report = self._agent.converse(scoped, bench, ReviewBox, patch=patch, name=self.name, objections=made)
         words = {"reviewer": self.name, "objections": len(made), "ended": report.notes.get("ended")}
-        bench.record(
-            "review",
-            {**words, "outcome": str(report.outcome), "spend": json.loads(json.dumps(report.spend.usd))},
-        )
+        bench.record("review", {**words, "outcome": str(report.outcome), "usd": report.spend.usd})
         return tuple(made), report
 
 

@@ -18,7 +18,7 @@ from pytest_agentflow.adapters.snapshot import Snapshot
 from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.agents.base import Bench, Brief
 from pytest_agentflow.agents.reviewer import Reviewer
-from pytest_agentflow.core.model import Outcome, Patch, SessionRecord
+from pytest_agentflow.core.model import Failure, Outcome, Patch, SessionRecord
 from pytest_agentflow.core.review import Objection, Ran, admissible
 
 TIMEOUT = 120.0  # seconds for one counterexample on one tree
@@ -96,12 +96,22 @@ def _worst(record: SessionRecord) -> tuple[Outcome, str]:
     if record.collect_errors:
         return Outcome.ERROR, f"it does not load: {record.collect_errors[0].kind}"
     outcomes = {result.outcome for result in record.results.values()}
-    if Outcome.FAILED in outcomes:
+    failures = [r.failure for r in record.results.values() if r.outcome is Outcome.FAILED and r.failure]
+    if any(_states(failure) for failure in failures):
         return Outcome.FAILED, ""
+    if failures:
+        return Outcome.FAILED, f"it fails by its own {failures[0].kind}, not by what the project does"
     red = [outcome for outcome in outcomes if outcome.red]
     if red:
         return red[0], f"it ended as {red[0]}, not in an assertion of its own"
     return Outcome.PASSED if outcomes == {Outcome.PASSED} else Outcome.SKIPPED, ""
+
+
+def _states(failure: Failure) -> bool:
+    """An assertion that did not hold, or an exception that came out of the project's code."""
+    if failure.kind in ("AssertionError", "Failed"):
+        return True
+    return bool(failure.frames) and "test_agentflow_counterexample" not in failure.frames[-1].path
 
 
 def _modules(base: Snapshot, spec: RunSpec) -> tuple[str, ...]:
