@@ -30,7 +30,9 @@ KNOWN = frozenset((*STAGES, "started", "agent", "resumed", "interrupted", "deliv
 def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]]) -> RunReport:
     """See `report.model.build`."""
     started = _first(events, "started")
-    reported = _last(_since_resumed(events), "reported")
+    session = _since_resumed(events)
+    reported = _last(session, "reported")
+    stop_reason = str(reported.get("stop_reason") or _last(session, "interrupted").get("reason") or "")
     began = float(events[0].get("t", 0.0)) if events else 0.0
     rounds = _rounds(events)
     attempts = _attempts(events, directories, began)
@@ -48,12 +50,12 @@ def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]])
         ended=float(events[-1].get("t", began)) if events else began,
         rounds=rounds,
         attempts=attempts,
-        targets=target_states.judge(rounds, attempts, str(reported.get("stop_reason", ""))),
+        targets=target_states.judge(rounds, attempts, stop_reason),
         spend=sum((a.spend for a in attempts), Spend()),
         before=before,
         after=after,
         exit_code=reported.get("exit_code"),
-        stop_reason=str(reported.get("stop_reason", "")),
+        stop_reason=stop_reason,
         delivered=_delivered(reported.get("delivered") or {}),
         unknown_events=sum(e.get("event") not in KNOWN for e in events),
     )
@@ -108,7 +110,7 @@ def _told_of_attempts(events: Sequence[Event], began: float) -> dict[str, dict[s
         for plan in data.get("attempts") or ():
             told[str(plan["id"])].update({**plan, "round": data.get("round", 0)})
         for commit in data.get("commits") or ():
-            told[str(commit["attempt"])]["commit"] = commit.get("commit", "")
+            told[str(commit["attempt"])]["integrated"] = _tree(commit)
         for refused in data.get("refused") or ():
             told[str(refused["attempt"])]["refusal"] = refused.get("reason", "")
         if "attempt" in data:
@@ -127,7 +129,7 @@ def _hear(attempt: dict[str, Any], kind: str, data: Mapping[str, Any], after: fl
         attempt.update({**data, "began": after, "ended": None})
     elif kind == "verified":
         attempt.update({**data, "ended": after})
-    elif kind == "agent":
+    elif kind == "agent" and data.get("kind") != "ledger":  # the budget's own bookkeeping
         attempt.setdefault("agent_events", Counter())[str(data.get("kind", "?"))] += 1
 
 
@@ -159,7 +161,7 @@ def _attempt(name: str, told: Mapping[str, Any], directory: Mapping[str, Any]) -
         message=str(result.get("message") or ""),
         log=str(directory.get("log") or ""),
         agent_events=dict(told.get("agent_events") or {}),
-        commit=str(told.get("commit", "")),
+        tree=str(told.get("integrated", "")),
         refusal=str(told.get("refusal", "")),
     )
 
@@ -178,10 +180,7 @@ def rate_from(pair: Any) -> Rate | None:
 def _unit(data: Mapping[str, Any]) -> Unit:
     suspects = tuple(
         SuspectLine(
-            str(s.get("path", "")),
-            str(s.get("qualname", "")),
-            int(s.get("first_line", 0)),
-            int(s.get("last_line", 0)),
+            *_place(s.get("unit") or s),
             float(s.get("score", 0.0)),
             str(s.get("why", "")),
         )
@@ -190,13 +189,22 @@ def _unit(data: Mapping[str, Any]) -> Unit:
     return Unit(str(data.get("id", "")), _texts(data.get("targets")), suspects)
 
 
+def _place(unit: Mapping[str, Any]) -> tuple[str, str, int, int]:
+    path, name = str(unit.get("path", "")), str(unit.get("qualname", ""))
+    return path, name, int(unit.get("first_line", 0)), int(unit.get("last_line", 0))
+
+
 def _integration(data: Mapping[str, Any]) -> Integration:
     return Integration(
         str(data.get("attempt", "")),
-        str(data.get("commit", "")),
+        _tree(data),
         _texts(data.get("targets")),
         str(data.get("verdict", "")),
     )
+
+
+def _tree(data: Mapping[str, Any]) -> str:
+    return str(data.get("tree") or data.get("commit") or "")
 
 
 def _set_aside(entries: Any) -> tuple[SetAside, ...]:

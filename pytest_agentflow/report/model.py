@@ -64,10 +64,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One accepted patch that became a commit."""
+    """One accepted patch that went in. `tree` is the git tree with it and everything integrated before it."""
 
     attempt: str
-    commit: str
+    tree: str
     targets: tuple[str, ...]
     verdict: str
 
@@ -119,7 +119,7 @@ class AttemptReport:
     message: str = ""
     log: str = ""
     agent_events: Mapping[str, int] = field(default_factory=dict)  # how many of each kind
-    commit: str = ""
+    tree: str = ""  # the git tree once the patch was in; "" while it is not
     refusal: str = ""  # why integration refused an accepted patch
 
     @property
@@ -135,7 +135,7 @@ class TargetReport:
     state: TargetState
     reason: str = ""
     attempt: str = ""
-    commit: str = ""
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,15 +136,22 @@ def timeline(report: RunReport) -> Timeline | None:
     ran = [a for a in report.attempts if a.began is not None]
     if not ran:
         return None
-    names = sorted({a.lane for a in ran}, key=lambda n: (not n.isdigit(), int(n) if n.isdigit() else 0, n))
+    names = sorted({a.lane for a in ran}, key=_lane_order)
     start = min(a.began or 0.0 for a in ran)
     stop = max([_end(a, report) for a in ran] + [start + 0.001])
     scale = (WIDTH - LEFT - RIGHT) / (stop - start)
     rows = {name: 12 + i * LANE_HEIGHT for i, name in enumerate(names)}
     bars = tuple(_bar(a, report, rows[a.lane], start, scale) for a in ran)
-    lanes = tuple((y + LANE_HEIGHT / 2, f"lane {name}" if name else "lane ?") for name, y in rows.items())
+    lanes = tuple(
+        (y + LANE_HEIGHT / 2, f"lane {name.removeprefix('lane') or '?'}") for name, y in rows.items()
+    )
     ticks = tuple((round(LEFT + (t - start) * scale, 1), seconds(t)) for t in _ticks(start, stop))
     return Timeline(bars, lanes, ticks, 12 + LANE_HEIGHT * len(names) + 34)
+
+
+def _lane_order(name: str) -> tuple[int, str]:
+    digits = name.removeprefix("lane")
+    return (int(digits) if digits.isdigit() else -1, name)
 
 
 def _end(attempt: AttemptReport, report: RunReport) -> float:

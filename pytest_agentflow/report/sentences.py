@@ -83,6 +83,6 @@ SENTENCES: Mapping[str, Callable[[Data], str]] = {
     "planned": _planned,
     "verified": _verified,
     "integrated": _integrated,
-    "interrupted": lambda data: f"interrupted: {data.get('reason') or 'stopping'}",
+    "interrupted": lambda data: f"stopping: {data.get('reason') or 'interrupted'}",
     "delivering": lambda data: f"deliver: {data.get('how') or 'writing the patches'}",
 }

@@ -16,10 +16,10 @@ def judge(
 ) -> tuple[TargetReport, ...]:
     """One row for every test that was red when a round began, in the order of the table."""
     red = set(_still_red(rounds))
-    commits = {t: c for r in rounds for c in r.integrated for t in c.targets}
+    went_in = {t: c for r in rounds for c in r.integrated for t in c.targets}
     aside = _aside(rounds)
     rows = [
-        _row(nodeid, nodeid in red, commits.get(nodeid), aside.get(nodeid))
+        _row(nodeid, nodeid in red, went_in.get(nodeid), aside.get(nodeid))
         or _without_patch(nodeid, _tries(nodeid, rounds, attempts), stop_reason)
         for nodeid in dict.fromkeys(n for r in rounds for n in (*r.failing, *r.targets, *_names(r)))
     ]
@@ -27,11 +27,11 @@ def judge(
 
 
 def _row(
-    nodeid: str, red: bool, commit: Integration | None, aside: tuple[TargetState, str] | None
+    nodeid: str, red: bool, went_in: Integration | None, aside: tuple[TargetState, str] | None
 ) -> TargetReport | None:
-    if commit and not red:
-        state = TargetState.WEAK if commit.verdict == "weak" else TargetState.FIXED
-        return TargetReport(nodeid, state, "", commit.attempt, commit.commit)
+    if went_in and not red:
+        state = TargetState.WEAK if went_in.verdict == "weak" else TargetState.FIXED
+        return TargetReport(nodeid, state, "", went_in.attempt, went_in.tree)
     if aside:
         return TargetReport(nodeid, *aside)
     if not red:
@@ -52,7 +52,7 @@ def _without_patch(nodeid: str, tries: Sequence[AttemptReport], stop_reason: str
     state, why = TargetState.NO_PATCH, last.verdict.replace("_", " ")
     if last.refusal:
         why += f" alone, refused at integration: {last.refusal}"
-    elif last.commit:
+    elif last.tree:
         why += " and integrated, yet red in the last observation"
     elif last.accepted:
         state, why = TargetState.PENDING, f"{why} patch found before the run ended"

@@ -97,12 +97,20 @@ def _why(row: TargetReport, report: RunReport, paper: Paper) -> str:
     attempt = report.attempt(row.attempt)
     words = row.reason
     if attempt and row.state in (TargetState.FIXED, TargetState.WEAK):
-        words = f"{', '.join(attempt.paths)} ({count(attempt.lines_changed, 'line')})"
+        words = f"{', '.join(attempt.paths)}{_size(attempt)}"
         if row.state is TargetState.WEAK and attempt.reason:
             words += f", {attempt.reason}"
     source = f"{row.attempt} " if row.attempt else ""
     text = one_line(source + words, 0 if paper.verbose > 0 else 160)
     return f" - {text}" if text else ""
+
+
+def _size(a: AttemptReport) -> str:
+    """`(+1 -1)`, from the diff; without a diff the number of changed lines."""
+    if not a.patch:
+        return f" ({count(a.lines_changed, 'line')})" if a.lines_changed else ""
+    kinds = [line[:1] for line in a.patch.split("\n") if not line.startswith(("+++ ", "--- "))]
+    return f" (+{kinds.count('+')} -{kinds.count('-')})"
 
 
 def _facts(report: RunReport, transcript: str) -> Iterator[str]:
@@ -181,7 +189,7 @@ def attempt(a: AttemptReport, paper: Paper) -> str:
         "reason": a.reason,
         "agent": f"{a.agent}, unit {a.cluster}, round {a.round}",
         "targets": ", ".join(a.targets),
-        "commit": a.commit,
+        "tree": a.tree,
         "refused": a.refusal,
         "spend": spend_words(a.spend),
         "its words": f"{a.message} (not evidence)" if a.message else "",

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from pytest_agentflow import __version__
 from pytest_agentflow.report import pictures
 from pytest_agentflow.report.model import Rate, RunReport, TargetReport, TargetState
 from pytest_agentflow.report.terminal import delivered_words, resume_command, run_spend_words, spend_words
@@ -34,6 +35,7 @@ def render(report: RunReport) -> str:
     page = environment().get_template("page.html.j2")
     return page.render(
         report=report,
+        version=__version__,
         headline=_headline(report),
         numbers=_numbers(report),
         facts=_facts(report),
@@ -112,7 +114,7 @@ def _numbers(report: RunReport) -> list[tuple[str, str]]:
     rows = [(f"{fixed} of {len(report.targets)}", "red tests fixed")] if report.targets else []
     if report.before and report.after:
         rows.insert(0, (_change(report.before, report.after), "pass rate"))
-    patches = sum(bool(a.commit) for a in report.attempts)
+    patches = sum(bool(a.tree) for a in report.attempts)
     rows.append(
         (
             str(len(report.attempts)),

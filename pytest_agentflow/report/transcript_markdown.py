@@ -44,7 +44,6 @@ def _head(report: RunReport) -> str:
         ("base", code(report.base) if report.base else ""),
         ("python", code(report.python) if report.python else ""),
         ("sandbox", report.sandbox),
-        ("version", report.version),
         ("resume with", "" if report.finished else code(resume_command(report))),
     ]
     rows = [(name, text if text.startswith("`") else escape(text)) for name, text in facts if text]
@@ -79,12 +78,11 @@ def _targets(report: RunReport) -> str:
             str(t.state),
             code(t.nodeid),
             t.attempt and link(t.attempt),
-            code(t.commit[:12]),
             escape(one_line(t.reason, 300)),
         )
         for t in report.targets
     ]
-    return f"## Targets\n\n{table(('state', 'test', 'attempt', 'commit', 'reason'), rows)}" if rows else ""
+    return f"## Targets\n\n{table(('state', 'test', 'attempt', 'reason'), rows)}" if rows else ""
 
 
 def _round_details(r: Round) -> str:
@@ -133,8 +131,8 @@ def attempt_section(a: AttemptReport) -> str:
         f"Targets: {_listed(a.targets)}\n",
         f"Spend: {escape(spend_words(a.spend))}\n",
     ]
-    if a.commit:
-        lines.append(f"Commit: {code(a.commit)}\n")
+    if a.tree:
+        lines.append(f"Tree with it: {code(a.tree)}\n")
     if a.refusal:
         lines.append(f"Refused at integration: {escape(one_line(a.refusal))}\n")
     if a.message:

@@ -8,7 +8,7 @@ from pytest_agentflow.report.terminal import Paper, attempt, summary
 
 def test_the_summary_names_every_target_with_state_and_reason(report: RunReport) -> None:
     text = summary(report, Paper(100), "runs/x/transcript.html")
-    assert "FIXED tests/test_tax.py::test_rate - r1-a1 src/shop/tax.py (2 lines)" in text
+    assert "FIXED tests/test_tax.py::test_rate - r1-a1 src/shop/tax.py (+1 -2)" in text
     assert "PLAUSIBLE BUT WEAK tests/test_dates.py::test_due" in text and "nothing held out" in text
     assert "FLAKY tests/test_net.py::test_poll - 2 of 5 reruns passed on unchanged code" in text
     assert "NO PATCH tests/test_io.py::test_read - r1-a3 regressed:" in text
