@@ -1,0 +1,364 @@
+"""Does `pytest --agent-fix` repair bugs in real projects that it has never seen?
+
+Downloads sdists from PyPI, seeds one bug at a time with a fixed seed, hides part of the tests, lets the real command run as a subprocess, and judges
+the result with the whole original suite, hidden tests included:
+
+    fixed            every test that passed before the bug passes again
+    plausible wrong  a patch reached the tree, and a test is red (hidden or not)
+    not fixed        no patch reached the tree
+
+Run: nice python benchmarks/real_projects.py [--bugs 4] [--seed 20261121] [--projects toolz,sqlparse] [--together 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from seed_bugs import Bug, by_kind
+
+# Pure Python, suites of 100 to 1,500 tests that need nothing but pytest. Source directory, test files.
+PROJECTS = {
+    "cachetools": ("5.5.2", "src/cachetools", "tests"),
+    "inflection": ("0.5.1", "inflection", "."),
+    "isodate": ("0.7.2", "src/isodate", "tests"),
+    "sqlparse": ("0.5.3", "sqlparse", "tests"),
+    "toolz": ("1.0.0", "toolz", "toolz"),
+}
+QUIET = ["-p", "no:cacheprovider", "-p", "no:asyncio", "-q"]
+Outcomes = dict[tuple[str, str], str]
+
+
+@dataclass
+class Case:
+    """One bug (or several at once) in one project, and what became of it."""
+
+    project: str
+    bugs: list[Bug]
+    visible: int = 0  # failing test functions the tool was shown
+    hidden: int = 0  # failing test functions removed from its copy
+    result: str = ""
+    said: str = ""  # the tool's own words
+    wall: float = 0.0
+    cpu: float = 0.0
+    attempts: int = 0
+    exact: bool = False  # the original source came back
+    red: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return " + ".join(bug.kind for bug in self.bugs)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--bugs", type=int, default=4, help="cases per project")
+    parser.add_argument("--together", type=int, default=1, help="bugs per case, in as many files")
+    parser.add_argument("--seed", type=int, default=20261121)
+    parser.add_argument("--projects", default=",".join(PROJECTS))
+    parser.add_argument("--timeout", type=float, default=600)
+    parser.add_argument("--work", type=Path, default=Path("build/real_projects"), help="kept between runs")
+    parser.add_argument("options", nargs="*", help="more options for pytest, after --")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    used: Counter[str] = Counter()
+    cases = []
+    for name in args.projects.split(","):
+        cases += project(name, args, used)
+    table(cases)
+    (args.work / "cases.json").write_text(json.dumps([asdict(case) for case in cases], indent=1))
+    return 0
+
+
+def project(name: str, args: argparse.Namespace, used: Counter[str]) -> list[Case]:
+    """Seed and repair this many cases in one project."""
+    version, sources, tests = PROJECTS[name]
+    clean = download(name, version, args.work.resolve())
+    baseline = outcomes(clean)
+    passed = sum(o == "passed" for o in baseline.values())
+    print(f"# {name} {version}: {len(baseline)} tests, {passed} pass", file=sys.stderr, flush=True)
+    rng = random.Random(f"{args.seed}/{name}")
+    files = [
+        str(p.relative_to(clean))
+        for p in (clean / sources).rglob("*.py")
+        if "test" not in p.name and "test" not in p.parent.name
+    ]
+    pool = by_kind(clean, files, rng)
+    cases: list[Case] = []
+    while len(cases) < args.bugs and pool:
+        case = seed(name, clean, tests, baseline, pool, rng, used, args)
+        if case is None:
+            break
+        used.update(bug.kind for bug in case.bugs)
+        repair(case, clean, baseline, args)
+        cases.append(case)
+        print(f"  {describe(case)}", file=sys.stderr, flush=True)
+    return cases
+
+
+def download(name: str, version: str, work: Path) -> Path:
+    """The project's sdist, unpacked."""
+    top = work / "sdists" / f"{name}-{version}"
+    if not top.is_dir():
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-binary",
+            name,
+            "-d",
+            str(work / "sdists"),
+        ]
+        subprocess.run([*command, f"{name}=={version}"], check=True)
+        with tarfile.open(work / "sdists" / f"{name}-{version}.tar.gz") as archive:
+            archive.extractall(work / "sdists", filter="data")
+    return top
+
+
+def environment(top: Path) -> dict[str, str]:
+    """A developer's shell in the project: its sources importable, no bytecode of ours."""
+    root = top / "src" if (top / "src").is_dir() else top
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANTHROPIC_", "PYTEST_", "GIT_"))}
+    return {**kept, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+
+
+def outcomes(top: Path, timeout: float = 120) -> Outcomes:
+    """What plain pytest says of every test; {} when the session itself broke or hung."""
+    report = top.parent / f"{top.name}.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", *QUIET, "-p", "no:agentflow", f"--junitxml={report}"]
+    try:
+        subprocess.run(
+            command, cwd=top, env=environment(top), capture_output=True, timeout=timeout, check=False
+        )
+        cases = ET.parse(report).getroot().iter("testcase")
+    except (subprocess.TimeoutExpired, OSError, ET.ParseError):
+        return {}
+    found: Outcomes = {}
+    for case in cases:
+        words = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        found[case.get("classname", ""), case.get("name", "")] = words[0] if words else "passed"
+    report.unlink()
+    return found
+
+
+def seed(
+    name: str,
+    clean: Path,
+    tests: str,
+    baseline: Outcomes,
+    pool: dict[str, list[Bug]],
+    rng: random.Random,
+    used: Counter[str],
+    args: argparse.Namespace,
+) -> Case | None:
+    """The next case: kinds seen least come first, and the suite must notice the bug without falling apart."""
+    top = args.work.resolve() / "repository" / name
+    bugs: list[Bug] = []
+    while len(bugs) < args.together:
+        kinds = sorted(
+            (k for k in pool if pool[k]),
+            key=lambda k: (used[k] + sum(b.kind == k for b in bugs), rng.random()),
+        )
+        if not kinds:
+            return None
+        bug = pool[kinds[0]].pop()
+        if bug.path in {b.path for b in bugs}:
+            continue
+        copy(clean, top)
+        plant(top, [bug])
+        broken = red(outcomes(top, 40), baseline)
+        if broken and len(broken) <= len(baseline) // 3:
+            bugs.append(bug)
+    copy(clean, top)
+    plant(top, bugs)
+    functions = sorted({function(test) for test in red(outcomes(top), baseline)})
+    rest = sorted(
+        {function(test) for test, outcome in baseline.items() if outcome == "passed"} - set(functions)
+    )
+    away = set(rng.sample(functions, len(functions) // 2)) | set(rng.sample(rest, len(rest) // 4))
+    hidden = hide(top, tests, away)
+    commit(top)
+    return Case(name, bugs, len(set(functions) - hidden), len(set(functions) & hidden))
+
+
+def red(now: Outcomes, baseline: Outcomes) -> list[tuple[str, str]]:
+    """Tests that passed before and do not now; a session that broke or lost many tests has none: no fair case."""
+    if len(now) < len(baseline) * 0.9:
+        return []
+    return [test for test, outcome in baseline.items() if outcome == "passed" and now.get(test) != "passed"]
+
+
+def function(test: tuple[str, str]) -> tuple[str, str]:
+    return test[0], test[1].partition("[")[0]
+
+
+def copy(clean: Path, top: Path) -> None:
+    shutil.rmtree(top, ignore_errors=True)
+    shutil.copytree(
+        clean, top, ignore=shutil.ignore_patterns("__pycache__", ".git", ".agentflow", "*.egg-info")
+    )
+
+
+def plant(top: Path, bugs: list[Bug]) -> None:
+    for bug in bugs:
+        (top / bug.path).write_bytes(bug.apply((top / bug.path).read_bytes()))
+
+
+def hide(top: Path, tests: str, away: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Remove these test functions from the copy, source and all; returns those that could be removed."""
+    gone = set()
+    for path in sorted((top / tests).rglob("test*.py")):
+        module = str(path.relative_to(top).with_suffix("")).replace("/", ".")
+        source = path.read_text(encoding="utf-8")
+        lines = source.splitlines(keepends=True)
+        spans = []
+        for owner, node in test_functions(ast.parse(source)):
+            key = (".".join(filter(None, (module, owner))), node.name)
+            if key in away:
+                spans.append(
+                    (
+                        min([node.lineno, *(d.lineno for d in node.decorator_list)]),
+                        node.end_lineno or 0,
+                        node.col_offset,
+                    )
+                )
+                gone.add(key)
+        for first, last, indent in sorted(spans, reverse=True):
+            lines[first - 1 : last] = [" " * indent + "pass\n"]
+        path.write_text("".join(lines), encoding="utf-8")
+    return gone
+
+
+def test_functions(tree: ast.Module) -> list[tuple[str, ast.FunctionDef]]:
+    found = [("", n) for n in tree.body if isinstance(n, ast.FunctionDef)]
+    for owner in (n for n in tree.body if isinstance(n, ast.ClassDef)):
+        found += [(owner.name, n) for n in owner.body if isinstance(n, ast.FunctionDef)]
+    return [(owner, n) for owner, n in found if n.name.startswith("test")]
+
+
+def commit(top: Path) -> None:
+    (top / ".gitignore").write_text("__pycache__/\n.agentflow/\n")
+    who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "seeded"]):
+        subprocess.run(["git", *command], cwd=top, env=environment(top), check=True)
+
+
+def repair(case: Case, clean: Path, baseline: Outcomes, args: argparse.Namespace) -> None:
+    """Run the real command, then judge what is in the tree afterwards."""
+    top = args.work.resolve() / "repository" / case.project
+    log = args.work.resolve() / f"{case.project}.log"
+    command = [sys.executable, "-m", "pytest", "--agent-fix", "-p", "no:asyncio", *args.options]
+    began = time.monotonic()
+    with log.open("a") as stream:
+        stream.write(f"\n$ {' '.join(command)}   # {case.bugs}\n")
+        stream.flush()
+        process = subprocess.Popen(
+            command, cwd=top, env=environment(top), stdout=stream, stderr=subprocess.STDOUT
+        )
+        case.wall, case.cpu, code = wait(process, began, args.timeout)
+    case.said, case.attempts = own_words(top, code)
+    changed = subprocess.run(
+        ["git", "diff", "--name-only"],
+        cwd=top,
+        env=environment(top),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    if not changed:
+        case.result = "not fixed"
+        return
+    final = top.parent / f"{case.project}-final"
+    copy(clean, final)
+    for path in changed:
+        shutil.copy(top / path, final / path)
+    case.red = [".".join(test) for test in red_or_lost(outcomes(final), baseline)]
+    case.exact = all(same(final / b.path, clean / b.path) for b in case.bugs)
+    case.result = "plausible wrong" if case.red else "fixed"
+
+
+def red_or_lost(now: Outcomes, baseline: Outcomes) -> list[tuple[str, str]]:
+    return [test for test, outcome in baseline.items() if outcome == "passed" and now.get(test) != "passed"]
+
+
+def same(one: Path, other: Path) -> bool:
+    return ast.dump(ast.parse(one.read_bytes())) == ast.dump(ast.parse(other.read_bytes()))
+
+
+def wait(process: subprocess.Popen[bytes], began: float, timeout: float) -> tuple[float, float, int]:
+    """Wall time, CPU time of the command with everything it started and waited for, exit code (-1: ended by us)."""
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return time.monotonic() - began, usage.ru_utime + usage.ru_stime, process.returncode
+        if time.monotonic() - began > timeout:
+            process.terminate()
+            timeout += 30
+        time.sleep(0.1)
+
+
+def own_words(top: Path, code: int) -> tuple[str, int]:
+    """What the tool says of its run: exit code, stop reason, states of the targets; and how many attempts it made."""
+    runs = sorted((top / ".agentflow" / "runs").glob("*/transcript.json"))
+    if not runs:
+        return f"exit {code}, no transcript", 0
+    told = json.loads(runs[-1].read_text())
+    states = Counter(target["state"] for target in told["targets"])
+    words = ", ".join(f"{n} {state}" for state, n in states.items())
+    return f"exit {code}, {told['stop_reason']}: {words}", len(told["attempts"])
+
+
+def describe(case: Case) -> str:
+    where = ", ".join(f"{b.path}:{b.line} `{clip(b.before)}` -> `{clip(b.after)}`" for b in case.bugs)
+    return f"{case.result}: {case.kind} in {where} ({case.said}; {case.wall:.0f} s)"
+
+
+def clip(text: str) -> str:
+    flat = re.sub(r"\s+", " ", text).replace("|", "\\|")
+    return flat if len(flat) <= 30 else flat[:29] + "…"
+
+
+def table(cases: list[Case]) -> None:
+    print("| project | bug | where | red shown / hidden | result | as it was | wall | CPU | the tool says |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for c in cases:
+        where = ", ".join(f"{b.path}:{b.line} `{clip(b.before)}` → `{clip(b.after)}`" for b in c.bugs)
+        exact = "yes" if c.exact else "no" if c.result != "not fixed" else ""
+        print(
+            f"| {c.project} | {c.kind} | {where} | {c.visible} / {c.hidden} | {c.result} | {exact} | {c.wall:.0f} s | {c.cpu:.0f} s | {c.said} |"
+        )
+    results = Counter(c.result for c in cases)
+    print(
+        f"\n{len(cases)} cases of {len({b.kind for c in cases for b in c.bugs})} kinds in {len({c.project for c in cases})} projects: ",
+        end="",
+    )
+    print(", ".join(f"{results[r]} {r}" for r in ("fixed", "plausible wrong", "not fixed")), end="")
+    if cases:
+        print(
+            f"; median wall {statistics.median(c.wall for c in cases):.0f} s, median CPU {statistics.median(c.cpu for c in cases):.0f} s"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
