@@ -155,17 +155,19 @@ def apply(snapshot: Snapshot, patch: Patch) -> Snapshot:
                 git_dir=snapshot.store, index=index, stdin=patch.text.encode("utf-8"),
             )  # fmt: skip
         except gitcmd.GitError as error:
-            raise PatchConflict(_blamed(patch, error.stderr), error.cause) from error
+            raise PatchConflict(_blamed(snapshot, patch, index, error.stderr), error.cause) from error
         tree = gitcmd.run("write-tree", git_dir=snapshot.store, index=index).decode().strip()
     return replace(snapshot, tree=tree, files=tree_entries(snapshot.store, tree))
 
 
-def _blamed(patch: Patch, words: str) -> tuple[str, ...]:
-    """Which of the patch's paths git complained about; all of them when it did not say."""
+def _blamed(snapshot: Snapshot, patch: Patch, index: Path, words: str) -> tuple[str, ...]:
+    """The paths left unmerged, else those that git complained about, else all of them."""
+    unmerged = gitcmd.run("ls-files", "-z", "--unmerged", git_dir=snapshot.store, index=index)
+    if unmerged:
+        return tuple(sorted({entry.partition("\t")[2] for entry in gitcmd.records(unmerged)}))
+    complaints = "\n".join(line for line in words.splitlines() if line.startswith("error: "))
     named = tuple(
-        path
-        for path in patch.paths
-        if re.search(rf"(^|[ '\"]){re.escape(path)}($|[:' \"])", words, re.MULTILINE)
+        path for path in patch.paths if re.search(rf"[ '\"]{re.escape(path)}($|[:' \"])", complaints)
     )
     return named or patch.paths
 
