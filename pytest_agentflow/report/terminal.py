@@ -8,7 +8,7 @@ from itertools import groupby
 
 from pytest_agentflow.core.model import FindingStatus, Spend
 from pytest_agentflow.report.model import AttemptReport, Rate, Round, RunReport, TargetReport, TargetState
-from pytest_agentflow.report.text import count, one_line, paint, percent, seconds, visible
+from pytest_agentflow.report.text import count, diff_lines, one_line, paint, percent, seconds, visible
 
 STYLE = {
     TargetState.FIXED: "green",
@@ -109,8 +109,8 @@ def _size(a: AttemptReport) -> str:
     """`(+1 -1)`, from the diff; without a diff the number of changed lines."""
     if not a.patch:
         return f" ({count(a.lines_changed, 'line')})" if a.lines_changed else ""
-    kinds = [line[:1] for line in a.patch.split("\n") if not line.startswith(("+++ ", "--- "))]
-    return f" (+{kinds.count('+')} -{kinds.count('-')})"
+    kinds = [kind for kind, _ in diff_lines(a.patch)]
+    return f" (+{kinds.count('add')} -{kinds.count('del')})"
 
 
 def _facts(report: RunReport, transcript: str) -> Iterator[str]:
@@ -204,5 +204,9 @@ def attempt(a: AttemptReport, paper: Paper) -> str:
 
 def diff(patch: str, paper: Paper) -> list[str]:
     """A diff's lines, coloured as git does on a terminal."""
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    return [paper.paint(line, styles.get(line[:1], "")) for line in visible(patch).splitlines()]
+    styles = {"add": "green", "del": "red", "hunk": "cyan", "head": "bold"}
+    return (
+        [paper.paint(line, styles.get(kind, "")) for kind, line in diff_lines(visible(patch))]
+        if patch
+        else []
+    )

@@ -69,6 +69,24 @@ def colour_wanted(stream: TextIO, env: Mapping[str, str]) -> bool:
     return stream.isatty() and env.get("TERM") != "dumb"
 
 
+def diff_lines(patch: str) -> list[tuple[str, str]]:
+    """Each line of a diff with what it is: add, del, hunk, head or "" for context."""
+    lines, in_hunk = [], False
+    for line in patch.rstrip("\n").split("\n"):
+        if line.startswith("diff "):
+            in_hunk = False
+        elif line.startswith("@@"):
+            in_hunk = True
+        lines.append((_kind(line, in_hunk), line))
+    return lines
+
+
+def _kind(line: str, in_hunk: bool) -> str:
+    if not in_hunk:
+        return "head"
+    return {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "")
+
+
 def never_fail(stream: TextIO) -> None:
     """Let a stream spell out what its encoding cannot hold: a summary must not die of an ellipsis."""
     reconfigure = getattr(stream, "reconfigure", None)

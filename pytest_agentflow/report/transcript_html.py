@@ -15,7 +15,7 @@ from pytest_agentflow import __version__
 from pytest_agentflow.report import pictures
 from pytest_agentflow.report.model import Rate, RunReport, TargetReport, TargetState
 from pytest_agentflow.report.terminal import delivered_words, resume_command, run_spend_words, spend_words
-from pytest_agentflow.report.text import count, one_line, percent, seconds, visible
+from pytest_agentflow.report.text import count, diff_lines, one_line, percent, seconds, visible
 
 STATE_FAMILY = {
     TargetState.FIXED: "good",
@@ -83,24 +83,6 @@ def _template(name: str) -> str:
 def anchor(attempt: str) -> str:
     """An id that is safe in `id=` and in `#`."""
     return "attempt-" + re.sub(r"[^A-Za-z0-9_-]", "_", attempt)
-
-
-def diff_lines(patch: str) -> list[tuple[str, str]]:
-    """Each line of a diff with what it is: add, del, hunk, head or "" for context."""
-    lines, in_hunk = [], False
-    for line in patch.rstrip("\n").split("\n"):
-        if line.startswith("diff "):
-            in_hunk = False
-        elif line.startswith("@@"):
-            in_hunk = True
-        lines.append((_kind(line, in_hunk), line))
-    return lines
-
-
-def _kind(line: str, in_hunk: bool) -> str:
-    if not in_hunk:
-        return "head"
-    return {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "")
 
 
 def _headline(report: RunReport) -> str:

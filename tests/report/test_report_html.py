@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from pytest_agentflow.report.model import RunReport, build
-from pytest_agentflow.report.transcript_html import anchor, diff_lines, render
+from pytest_agentflow.report.text import diff_lines
+from pytest_agentflow.report.transcript_html import anchor, render
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
