@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pytest_agentflow.adapters import gate_files
 from pytest_agentflow.commands.gate import usage_ends_with_3
-from pytest_agentflow.commands.gate_brief import bad, baseline_of, read_all
-from pytest_agentflow.commands.gate_options import add_reading
 from pytest_agentflow.core.gate import baseline as baselines
 from pytest_agentflow.core.gate.baseline import Baseline, Entry, Step
 from pytest_agentflow.core.gate.policy import floored
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.report.gate_text import visible
+from pytest_agentflow.stages.gate import bad, baseline_of, read_all
+from pytest_agentflow.stages.gate_options import add_reading
 
 DEFAULT = ".agentflow-baseline.json"
 

@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from pytest_agentflow.commands.gate_brief import gather
-from pytest_agentflow.commands.gate_options import add_all, with_configuration
 from pytest_agentflow.core.gate.judge import judge
 from pytest_agentflow.core.gate.result import GateResult
 from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.stages.gate import gather
+from pytest_agentflow.stages.gate_options import add_all, with_configuration
 
 _OUTPUTS = ("json", "markdown", "comment", "html", "sarif", "junit")
 

@@ -38,7 +38,7 @@ def gather(args: argparse.Namespace) -> Brief:
     reports = read_all(args.reports, args.oracle)
     baseline, gaps, notes = _baseline(args)
     changed, rule_changes = _changes(args, today)
-    policy = _policy(args, baseline)
+    policy = policy_of(args, baseline)
     quarantine = Quarantine({})
     if args.quarantine:
         quarantine = gate_files.read_quarantine(Path(args.quarantine), today, args.quarantine_cap)
@@ -80,7 +80,7 @@ def _expanded(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield cell if named else "", name
 
 
-def _policy(args: argparse.Namespace, baseline: Baseline | None) -> Policy:
+def policy_of(args: argparse.Namespace, baseline: Baseline | None) -> Policy:
     text = args.pass_threshold or "100"
     threshold = _ratchet(baseline) if text == "base" else percent(text)
     if threshold is None:
