@@ -24,7 +24,7 @@ def main(fd: int) -> int:
         if request["settings"]["values"].get("flaky_triage") is not None:
             from pytest_agentflow.triage_session import run_triage_session
 
-            return run_triage_session(request)
+            return int(run_triage_session(request))
         from pytest_agentflow.setup import fix_session
 
         return fix_session(request)

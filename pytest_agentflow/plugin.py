@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ _SESSION_FEATURES = {"pass_threshold": "gate", "quarantine": "quarantine"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """One pytest option and one ini key per knob."""
     group = parser.getgroup("agentflow", "agentflow: verified fixes, flaky triage, an honest gate")
-    actions: dict[str, dict[str, object]] = {
+    actions: dict[str, dict[str, Any]] = {
         "flag": {"action": "store_true", "default": False},
         "value": {"action": "store", "default": None},
         "list": {"action": "append", "default": None},
@@ -36,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             feature.add_options(group)
 
 
-def _session_feature(name: str):  # type: ignore[no-untyped-def]  # a module of sessions/, imported by name
+def _session_feature(name: str) -> Any:
     import importlib
 
     try:

@@ -22,6 +22,7 @@ from pytest_agentflow.adapters.repository import Repository, open_repository
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.agents import registry
+from pytest_agentflow.core import codec
 from pytest_agentflow.core.events import INTERRUPTED, RESUMED, STARTED, Event, content_key
 from pytest_agentflow.core.plan import Bounds
 from pytest_agentflow.core.redact import Redactor
@@ -241,9 +242,7 @@ def _resumed(request: Request, repository: Repository, home: Path) -> _Parts:
     settings = Settings({**settings, **raised}, settings.sections)
     base = snapshot.load(directory / "base.git", started["base"])
     spec = RunSpec.from_json(started["spec"])
-    selection = Selection(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in started["selection"].items()}
-    )
+    selection = codec.decode(Selection, started["selection"])
     return _parts(request, repository, directory, settings, base, spec, selection)
 
 

@@ -72,7 +72,6 @@ class Desk:
             self.stopping = self.stopping or reason
             self._change.notify_all()
 
-    @property
     def idle(self) -> bool:
         with self._change:
             return not self.in_flight and (not self.pending or self.stopping is not None)

@@ -44,13 +44,13 @@ def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: Scope
     desk = Desk(run, ledger, judge_directory, slots=os.cpu_count() or 1)
     desk.add(attempts)
     stopped = None
-    if not desk.idle:
+    if not desk.idle():
         broker = Broker(run.temp, desk.handle, desk.lost)
         try:
             for wave in range(MAX_WAVES):
                 _wave(run, desk, broker, scope, wave, attempts[0].base)
                 desk.reconcile()
-                if desk.idle:
+                if desk.idle():
                     break
         finally:
             stopped = desk.stopping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from pytest_agentflow.adapters.snapshot import PatchConflict, Snapshot
 from pytest_agentflow.core import integration as core
 from pytest_agentflow.core.events import INTEGRATED, content_key
 from pytest_agentflow.core.integration import Accepted, Car, Integration
-from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, Outcome
+from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, Outcome, VerdictKind
 from pytest_agentflow.core.plan import best
 from pytest_agentflow.stages.observe import observe
 from pytest_agentflow.stages.run import Run
@@ -33,7 +34,8 @@ def integrate(
     if known is not None:
         return _recalled(known, accepted)
     train = _Train(run, number, before, run.snapshot(before.tree))
-    refused: list[tuple[str, str]] = []
+    near = {a.result.id: _near(a, attempts[a.result.id]) for a in accepted}
+    accepted, refused = train.needed(accepted, near)
     while True:
         cars, conflicts = train.couple(accepted)
         refused += conflicts
@@ -98,7 +100,9 @@ class _Train:
 
     def couple(self, accepted: Sequence[Accepted]) -> tuple[list[Car], list[tuple[str, str]]]:
         """Apply one patch after the other; what does not apply any more waits for the next round."""
-        tree, cars, refused = self.base, [], []
+        tree = self.base
+        cars: list[Car] = []
+        refused: list[tuple[str, str]] = []
         for item in accepted:
             try:
                 tree = snapshot.apply(tree, item.result.patch)
@@ -141,25 +145,55 @@ class _Train:
         alone = "" if other is None else f" together with {cars[other].accepted.result.id}"
         return red, f"the union turns red{alone}: {_names(damaged)}"
 
+    def needed(
+        self, accepted: Sequence[Accepted], near: Mapping[str, set[str]]
+    ) -> tuple[list[Accepted], list[tuple[str, str]]]:
+        """Leave out patches whose targets pass without them: one cause needs one patch.
+
+        Broad patches go first. Only patches near the same files are tried; `near` names these per attempt.
+        """
+        order = sorted(accepted, key=lambda a: (a.result.verdict.kind is VerdictKind.WEAK, -len(a.targets)))
+        kept: list[Accepted] = []
+        refused = []
+        for item in order:
+            cars, _ = self.couple(kept)
+            related = [
+                c.accepted.result.id for c in cars if near[c.accepted.result.id] & near[item.result.id]
+            ]
+            if related and item.targets and self._green(cars[-1].tree, item.targets):
+                refused.append((item.result.id, f"not needed: its targets pass with {', '.join(related)}"))
+            else:
+                kept.append(item)
+        return sorted(kept, key=accepted.index), refused
+
     def _red(self, accepted: Sequence[Accepted], damaged: Sequence[str]) -> bool:
         cars, _ = self.couple(accepted)
-        wanted = {i for i in damaged if i in self.before.passing} | {
-            i for i in _expected(cars) if i in damaged
-        }
-        if not cars or not wanted:
+        expected = set(_expected(cars))
+        wanted = [i for i in damaged if i in self.before.passing or i in expected]
+        return bool(cars and wanted) and not self._green(cars[-1].tree, wanted)
+
+    def _green(self, tree: str, wanted: Sequence[str]) -> bool:
+        """Whether these tests pass on this tree. A collector target needs the whole suite's word, so it is not green here."""
+        if any("::" not in i for i in wanted):
             return False
-        with self.run.pool.lease(self.run.snapshot(cars[-1].tree), "bisect") as workspace:
-            scratch = self.run.temp / "bisect-scratch"
+        with self.run.pool.lease(self.run.snapshot(tree), "integrate") as workspace:
+            scratch = self.run.temp / "integrate-scratch"
             record = run_session(
                 self.run.spec,
                 workspace,
-                ids=sorted(wanted),
+                ids=wanted,
                 scratch=scratch,
                 timeout=self.run.seconds_left(self.run.settings.agent_suite_timeout),
                 stall=self.run.settings.agent_test_timeout,
+                text=False,
             )
-        passed = {i for i, r in record.results.items() if r.outcome is Outcome.PASSED}
-        return not wanted <= passed
+        shutil.rmtree(scratch, ignore_errors=True)
+        return all(i in record.results and record.results[i].outcome is Outcome.PASSED for i in wanted)
+
+
+def _near(item: Accepted, attempt: Attempt) -> set[str]:
+    """Files that the patch touches, or that its failures point at first."""
+    return {*item.result.patch.paths, *(s.unit.path for s in attempt.suspects[:3])}
 
 
 def _expected(cars: Sequence[Car]) -> tuple[str, ...]:
