@@ -12,7 +12,7 @@ from pytest_agentflow.core.evidence import Evidence, LayerFacts
 from pytest_agentflow.core.model import Attempt, Patch
 from pytest_agentflow.core.verdict import LAYERS
 from pytest_agentflow.errors import AgentflowError
-from pytest_agentflow.stages.oracle import suite
+from pytest_agentflow.stages.oracle import bare, suite, twins
 from pytest_agentflow.stages.oracle.room import Room, VerifyContext
 
 __all__ = ["VerifyContext", "gather"]
@@ -115,6 +115,9 @@ def _isolation(room: Room) -> Iterator[LayerFacts]:
 STEPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
     (("scope",), _scope),
     (("checkout",), _checkout),
-    (("census", "targets", "held-out", "guards"), suite.measure),
+    (("census", "sentinels", "targets", "held-out"), suite.measure_targets),
+    (("twins",), twins.measure),
+    (("bare call",), bare.measure),
+    (("census", "guards"), suite.measure_guards),
     (("isolation",), _isolation),
 )

@@ -44,6 +44,11 @@ class Room:
     patched: Snapshot
     touched: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
+    shapes: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # how a target is put together, as pytest saw it
+    sentinels: list[str] = field(default_factory=list)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
     cpu: float = 0.0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -105,11 +110,20 @@ class Room:
     ) -> SessionRecord:
         """One cold session on a pristine copy of the patched tree, or of `tree`."""
         with self.lease(tree or self.patched) as (workspace, scratch, spec):
-            record = run_session(
-                spec, workspace, ids=ids, scratch=scratch, timeout=timeout or self.limit(ids), plugins=plugins,
-                hash_seed=hash_seed, ordered=ordered, extra_args=extra_args,
+            return self.session(
+                spec, workspace, scratch, ids, plugins=plugins, timeout=timeout, hash_seed=hash_seed, ordered=ordered,
+                extra_args=extra_args, patched=tree is None,
             )  # fmt: skip
-        if tree is None:
+
+    def session(
+        self, spec: RunSpec, workspace: Path, scratch: Path, ids: Sequence[str], *, timeout: float | None = None,
+        patched: bool = True, **how: Any,
+    ) -> SessionRecord:  # fmt: skip
+        """One session in a leased workspace; what it imported from elsewhere is remembered."""
+        record = run_session(
+            spec, workspace, ids=ids, scratch=scratch, timeout=timeout or self.limit(ids), **how
+        )
+        if patched:
             self.foreign |= set(record.foreign_files)
         self.cpu += record.cpu
         return record

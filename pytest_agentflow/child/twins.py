@@ -1,0 +1,204 @@
+"""Do the targets still fail when their assertions are turned? Runs each target once as it is, then once per turned assertion.
+
+Loaded only in twin sessions. What a twin did is taken from the exception that came out of the call *and* from pytest's own
+report: code under test that bends either is seen in the other.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import threading
+import time
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any
+
+import pytest
+from _pytest.assertion import rewrite
+from _pytest.runner import runtestprotocol
+
+from pytest_agentflow.core.outcomes import to_top_level
+from pytest_agentflow.core.twinning import OPPOSITES, Site, turn
+
+MAX_SITES = 3
+
+
+class _NobodyRaisesThis(BaseException):
+    pass
+
+
+class _State:
+    """Which site is turned now, and which were reached. One per process."""
+
+    path = ""
+    active: tuple[int, str] | None = None
+    reached: dict[int, None] = {}  # noqa: RUF012 - module state on purpose: the instrumented code reaches it by import
+    main = threading.main_thread().ident
+
+
+def _asked(line: int, mode: str) -> bool:
+    if threading.get_ident() == _State.main:
+        _State.reached.setdefault(line)
+    return _State.active == (line, mode)
+
+
+def neg(line: int, mode: str, value: Any) -> Any:
+    return (not value) if _asked(line, mode) else value
+
+
+def wrong(line: int, mode: str, value: Any) -> Any:
+    return wrong_value(value) if _asked(line, mode) else value
+
+
+def exc(line: int, mode: str, value: Any) -> Any:
+    return _NobodyRaisesThis if _asked(line, mode) else value
+
+
+def swap(line: int, mode: str, owner: Any, name: str) -> Any:
+    return getattr(owner, OPPOSITES[name] if _asked(line, mode) else name)
+
+
+def wrong_value(value: Any) -> Any:
+    """A value of the same type that differs, far outside any tolerance; something equal to nothing else where there is none."""
+    kind = type(value)
+    if kind is bool:
+        return not value
+    if kind in (int, float, complex):
+        return value + 1 + abs(value) if value == value and abs(value) != float("inf") else 0  # noqa: PLR0124
+    if kind is str or kind is bytes:
+        return value + (b"~" if kind is bytes else "~")
+    if kind in (list, tuple):
+        return value + kind([object()])
+    if kind in (set, frozenset):
+        return value | {object()}
+    if kind is dict:
+        return {**value, object(): None}
+    if kind.__module__.startswith("_pytest.python_api") and hasattr(value, "expected"):
+        inner = value.expected
+        return pytest.approx(wrong_value(inner)) if type(inner) in (int, float) else object()
+    return object()
+
+
+class Twins:
+    """Takes over the protocol of the targets."""
+
+    def __init__(self, options: dict[str, Any], emit: Callable[[str, object], None]) -> None:
+        self.top: str = options["top"]
+        self.rootdir: str = options["rootdir"]
+        self.prefer: dict[str, list[int]] = options[
+            "lines"
+        ]  # target -> lines of its failure in the test file
+        self.deadline = time.monotonic() + float(options["seconds"])
+        self.emit = emit
+        self.sites: dict[str, dict[int, Site]] = {}
+        self.excinfo: pytest.ExceptionInfo[BaseException] | None = None
+        self._original = rewrite.rewrite_asserts
+        self.files = {os.path.join(self.top, path) for path in options["files"]}  # noqa: PTH118
+        rewrite.rewrite_asserts = self._rewrite
+
+    def _rewrite(
+        self, mod: ast.Module, source: bytes, module_path: str | None = None, config: Any = None
+    ) -> None:
+        real = os.path.realpath(module_path or "")
+        if real in self.files:
+            self.sites[real] = turn(mod, __name__)
+        self._original(mod, source, module_path, config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        if call.when == "call":
+            self.excinfo = call.excinfo
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:
+        target = to_top_level(item.nodeid, self.rootdir)
+        if target not in self.prefer or not isinstance(item, pytest.Function):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        _State.active, _State.reached = None, {}
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        real = os.path.realpath(str(item.path))
+        reached = [line for line in _State.reached if line in self.sites.get(real, {})]
+        told: dict[str, Any] = {
+            "control": "passed" if all(r.passed for r in reports) else "red", "sites": [], "left_out": 0,
+            "instrumented": real in self.sites, "shape": _shape(item),
+        }  # fmt: skip
+        if told["control"] == "passed":
+            chosen = self._choose(target, real, reached)
+            for site, mode in chosen:
+                if time.monotonic() > self.deadline and told["sites"]:
+                    told["left_out"] += 1
+                    continue
+                outcome = self._twin(item, nextitem, real, site, mode)
+                told["sites"].append({"line": site.first, "mode": mode, "result": outcome})
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        self.emit("twins", {"target": target, **told})
+        return True
+
+    def _choose(self, target: str, real: str, reached: list[int]) -> list[tuple[Site, str]]:
+        """The assertion that failed before, the last one, then others in order."""
+        sites = self.sites.get(real, {})
+        failing = [
+            line
+            for line in reached
+            if any(sites[line].first <= n <= sites[line].last for n in self.prefer[target])
+        ]
+        ordered = list(dict.fromkeys([*failing, *reached[-1:], *reached]))[:MAX_SITES]
+        return [(sites[line], mode) for line in ordered for mode in sites[line].modes]
+
+    def _twin(self, item: pytest.Item, nextitem: pytest.Item | None, real: str, site: Site, mode: str) -> str:
+        _State.active = (site.first, mode)
+        self.excinfo = None
+        try:
+            reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        finally:
+            _State.active = None
+        call = next((r for r in reports if r.when == "call"), None)
+        if call is None:
+            return "setup failed"
+        if call.outcome == "passed":
+            return "passed"
+        raised = self._raised()
+        if raised is None:
+            return "passed in truth, reported otherwise"
+        where = _where(raised.tb, real, site)
+        plain = call.outcome == "failed"
+        return "failed there" if where and plain else f"{call.outcome} elsewhere: {raised.typename}"
+
+    def _raised(self) -> pytest.ExceptionInfo[BaseException] | None:
+        return self.excinfo
+
+
+def _shape(item: pytest.Function) -> dict[str, Any]:
+    """How the test is put together, for running it without pytest."""
+    callspec = getattr(item, "callspec", None)
+    return {
+        "function": item.originalname,
+        "cls": item.cls.__qualname__ if item.cls is not None else "",
+        "indices": dict(callspec.indices) if callspec is not None else {},
+        "fixtures": list(item.fixturenames),
+    }
+
+
+def _where(trace: TracebackType | None, real: str, site: Site) -> bool:
+    """Whether the exception came out of the turned assertion itself: below it only unittest's or pytest's own frames."""
+    own = False
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if os.path.realpath(file) == real:
+            own = site.first <= trace.tb_lineno <= site.last
+        elif not (f"{os.sep}unittest{os.sep}" in file or f"{os.sep}_pytest{os.sep}" in file):
+            # project code below the site counts only where it is expected to raise: `with raises`
+            own = own and site.modes == ("exc",)
+        trace = trace.tb_next
+    return own
+
+
+def configure(_config: pytest.Config, options: dict[str, Any], emit: Callable[[str, object], None]) -> object:
+    return Twins(options, emit)

@@ -1,0 +1,209 @@
+"""Where in a test module can an assertion be turned into one that must fail, and what does the turned module look like?
+
+Nothing is edited on disk and no parameter is changed: each assertion asks the runtime, when it is reached, whether it is the
+one to be turned. `neg` negates what is asserted, `left` and `right` replace one side of an equality by a wrong value, `exc`
+expects an exception that nobody raises, `swap` calls the opposite unittest method.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+RUNTIME = "@af_twins"
+_ALSO_EQUAL = {
+    "assertEqual", "assertEquals", "assertListEqual", "assertDictEqual", "assertTupleEqual", "assertSetEqual", "assertCountEqual",
+    "assertSequenceEqual", "assertMultiLineEqual", "assertAlmostEqual",
+}  # fmt: skip
+OPPOSITES = {
+    "assertIn": "assertNotIn", "assertNotIn": "assertIn", "assertIs": "assertIsNot", "assertIsNot": "assertIs",
+    "assertIsNone": "assertIsNotNone", "assertIsNotNone": "assertIsNone", "assertGreater": "assertLessEqual",
+    "assertGreaterEqual": "assertLess", "assertLess": "assertGreaterEqual", "assertLessEqual": "assertGreater",
+    "assertIsInstance": "assertNotIsInstance", "assertNotIsInstance": "assertIsInstance", "assertNotEqual": "assertEqual",
+    "assertRegex": "assertNotRegex", "assertNotRegex": "assertRegex",
+}  # fmt: skip
+_RAISES = {"raises", "assertRaises", "assertRaisesRegex"}
+_SWALLOWING = {"Exception", "BaseException", "AssertionError"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One assertion: its lines in the test module and the ways in which it can be turned."""
+
+    first: int
+    last: int
+    modes: tuple[str, ...]
+
+
+class _Turner(ast.NodeTransformer):
+    """Wraps assertions in calls of the runtime. Sites whose failure could be swallowed around them are left alone."""
+
+    def __init__(self) -> None:
+        self.sites: dict[int, Site] = {}
+        self._swallowed = 0
+        self._depth = 0
+
+    # what may swallow a failure ------------------------------------------------------------------
+
+    def visit_Try(self, node: ast.Try) -> ast.AST:
+        swallows = any(_catches_assertions(handler) for handler in node.handlers)
+        self._swallowed += swallows
+        node.body = [self.visit(s) for s in node.body]
+        self._swallowed -= swallows
+        for part in (node.handlers, node.orelse, node.finalbody):
+            part[:] = [self.visit(s) for s in part]
+        return node
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        return self._with(node)
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
+        return self._with(node)
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> ast.AST:
+        swallows = False
+        for item in node.items:
+            call = item.context_expr
+            name = _called(call)
+            if name in _RAISES and isinstance(call, ast.Call):
+                self._turn_raises(call, node.lineno, node.end_lineno or node.lineno)
+            swallows |= name in _RAISES or name in ("subTest", "test", "suppress", "warns", "assertWarns")
+        self._swallowed += swallows
+        node.body = [self.visit(s) for s in node.body]
+        self._swallowed -= swallows
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        """A nested function may run as a callback whose caller swallows."""
+        nested = self._depth > 0
+        self._swallowed += nested
+        self._depth += 1
+        node.body = [self.visit(s) for s in node.body]
+        self._depth -= 1
+        self._swallowed -= nested
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        return node
+
+    # what is turned ------------------------------------------------------------------------------
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        if self._swallowed:
+            return node
+        modes = ["neg"]
+        test, line = node.test, node.lineno
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+            sides = _sides(test.left, test.comparators[0])
+            modes = [*sides, *modes]
+            if "left" in sides:
+                test.left = _ask("wrong", line, "left", test.left)
+            if "right" in sides:
+                test.comparators[0] = _ask("wrong", line, "right", test.comparators[0])
+        node.test = _ask("neg", line, "neg", test)
+        self._add(line, node.end_lineno or line, modes)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        call = node.value.value if isinstance(node.value, ast.Await) else node.value
+        if self._swallowed or not isinstance(call, ast.Call):
+            return node
+        name, line, last = _called(call), node.lineno, node.end_lineno or node.lineno
+        on_self = isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)
+        if name in _RAISES:
+            self._turn_raises(call, line, last)
+        elif name in ("assertTrue", "assertFalse") and call.args:
+            call.args[0] = _ask("neg", line, "neg", call.args[0])
+            self._add(line, last, ["neg"])
+        elif name in _ALSO_EQUAL and len(call.args) >= 2:
+            sides = _sides(call.args[0], call.args[1])
+            for side, place in (("left", 0), ("right", 1)):
+                if side in sides:
+                    call.args[place] = _ask("wrong", line, side, call.args[place])
+            self._add(line, last, sides)
+        elif name in OPPOSITES and on_self and isinstance(call.func, ast.Attribute):
+            call.func = _ask("swap", line, "swap", call.func.value, ast.Constant(call.func.attr))
+            self._add(line, last, ["swap"])
+        return node
+
+    def _turn_raises(self, call: ast.Call, first: int, last: int) -> None:
+        if self._swallowed:
+            return
+        if call.args:
+            call.args[0] = _ask("exc", first, "exc", call.args[0])
+        elif expected := next((k for k in call.keywords if k.arg == "expected_exception"), None):
+            expected.value = _ask("exc", first, "exc", expected.value)
+        else:
+            return
+        self._add(first, last, ["exc"])
+
+    def _add(self, first: int, last: int, modes: list[str]) -> None:
+        self.sites[first] = Site(first, last, tuple(modes))
+
+
+def _ask(verb: str, line: int, mode: str, *values: ast.expr) -> ast.Call:
+    runtime = ast.Attribute(ast.Name(RUNTIME, ast.Load()), verb, ast.Load())
+    return ast.Call(runtime, [ast.Constant(line), ast.Constant(mode), *values], [])
+
+
+def _called(call: ast.AST) -> str:
+    if not isinstance(call, ast.Call):
+        return ""
+    func = call.func
+    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+
+
+def _sides(left: ast.expr, right: ast.expr) -> list[str]:
+    """Replace the expected side: the one that is a constant; both where neither or both are."""
+    fixed = (is_fixed(left), is_fixed(right))
+    return {(True, False): ["left"], (False, True): ["right"]}.get(fixed, ["right", "left"])
+
+
+def is_fixed(node: ast.expr) -> bool:
+    """Whether an expression holds nothing but literals."""
+    allowed = (
+        ast.Constant,
+        ast.List,
+        ast.Tuple,
+        ast.Set,
+        ast.Dict,
+        ast.UnaryOp,
+        ast.USub,
+        ast.UAdd,
+        ast.Load,
+    )
+    return all(isinstance(part, allowed) for part in ast.walk(node))
+
+
+def _catches_assertions(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(not isinstance(n, ast.Name) or n.id in _SWALLOWING for n in names)
+
+
+def turn(module: ast.Module, runtime_module: str) -> dict[int, Site]:
+    """Instrument the module in place; returns its sites by first line."""
+    turner = _Turner()
+    turner.visit(module)
+    position = 0
+    for statement in module.body:  # a docstring and __future__ imports stay first
+        is_doc = (
+            position == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        )
+        is_future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+        if not (is_doc or is_future):
+            break
+        position += 1
+    line = module.body[position].lineno if position < len(module.body) else 1
+    runtime = ast.Import([ast.alias(runtime_module, RUNTIME)], lineno=line, col_offset=0)
+    module.body.insert(position, runtime)
+    # `import a.b as c` binds c to the submodule
+    ast.fix_missing_locations(module)
+    return turner.sites
