@@ -317,11 +317,11 @@ def window(m: Maker) -> Piece:
 
 
 def race(m: Maker) -> Piece:
-    work = m.random.randrange(15_000, 30_000)
+    work = m.random.randrange(80_000, 140_000)
     pause = m.random.choice([0.02, 0.03])
     forms = [
         f"box = []\n\ndef run():\n    sum(range({work}))\n    box.append(1)\n\nworker = threading.Thread(target=run)\nworker.start()\ntime.sleep({pause})\nok = bool(box)\nworker.join()\nassert ok",
-        f"done = threading.Event()\n\ndef run():\n    for _ in range(4):\n        sum(range({work // 2}))\n    done.set()\n\nworker = threading.Thread(target=run)\nworker.start()\nok = done.wait({pause})\nworker.join()\nassert ok",
+        f"done = threading.Event()\n\ndef run():\n    for _ in range(4):\n        sum(range({work // 4}))\n    done.set()\n\nworker = threading.Thread(target=run)\nworker.start()\nok = done.wait({pause})\nworker.join()\nassert ok",
     ]
     return Piece(
         [Case(forms[m.random.randrange(2)], "thread_race", imports=("import threading", "import time"))]
@@ -329,10 +329,10 @@ def race(m: Maker) -> Piece:
 
 
 def async_timing(m: Maker) -> Piece:
-    work = m.random.randrange(15_000, 30_000)
+    work = m.random.randrange(80_000, 140_000)
     pause = m.random.choice([0.02, 0.03])
     forms = [
-        f"async def work():\n    for _ in range(4):\n        sum(range({work // 2}))\n        await asyncio.sleep(0)\n    return 1\n\nasync def main():\n    return await asyncio.wait_for(asyncio.create_task(work()), {pause})\n\nassert asyncio.run(main()) == 1",
+        f"async def work():\n    for _ in range(4):\n        sum(range({work // 4}))\n        await asyncio.sleep(0)\n    return 1\n\nasync def main():\n    return await asyncio.wait_for(asyncio.create_task(work()), {pause})\n\nassert asyncio.run(main()) == 1",
         f"async def main():\n    found = []\n\n    async def work():\n        await asyncio.sleep({pause / 10})\n        sum(range({work}))\n        found.append(1)\n\n    task = asyncio.create_task(work())\n    await asyncio.sleep({pause})\n    ok = bool(found)\n    await task\n    return ok\n\nassert asyncio.run(main())",
     ]
     return Piece([Case(forms[m.random.randrange(2)], "async_timing", imports=("import asyncio",))])

@@ -7,6 +7,7 @@ AGENTFLOW_CONDITIONS says, so that a reproducer is an ordinary pytest command.
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import datetime as datetime_module
 import json
@@ -170,7 +171,11 @@ def start_load(burners: int, disk: str | None) -> list[subprocess.Popen[bytes]]:
     started = []
     for command in commands:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # schedulers that share by session must not put all hogs into one share
         )
         started.append(process)
         with contextlib.suppress(AttributeError, OSError):
@@ -187,15 +192,41 @@ def stop_load(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """In a reproducer: live under AGENTFLOW_CONDITIONS from here on."""
-    text = os.environ.pop(VARIABLE, "")
-    if not text:
-        return
-    conditions = Conditions.from_json(json.loads(text))
+    conditions = Conditions.from_json(json.loads(os.environ.pop(VARIABLE, "{}")))
+    repeat(config)
     load = start_load(conditions.burners, None)
     config.add_cleanup(lambda: stop_load(load))
     # Tests import their modules at collection, so a clock or a stream that is rebound now would be missed by
     # `from time import time`: apply after collection, as the fork server does.
     config.pluginmanager.register(_AfterCollection(conditions))
+
+
+def repeat(config: pytest.Config) -> None:
+    """AGENTFLOW_REPEAT=2 runs the selected tests twice in this process."""
+    times = int(os.environ.pop("AGENTFLOW_REPEAT", "1"))
+    if times > 1:
+        config.pluginmanager.register(_Repeat(times))
+
+
+class _Repeat:
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = distinct(items * self.times)
+
+
+def distinct(items: list[pytest.Item]) -> list[pytest.Item]:
+    """A test that comes up again is a copy: pytest tears a test down only when another item follows."""
+    seen: set[int] = set()
+    for position, item in enumerate(items):
+        if id(item) in seen:
+            items[position] = twin = copy.copy(item)
+            if isinstance(twin, pytest.Function):
+                twin._initrequest()
+        seen.add(id(item))
+    return items
 
 
 class _AfterCollection:

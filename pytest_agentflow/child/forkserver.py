@@ -197,7 +197,7 @@ def run_job(session: pytest.Session, job: dict[str, Any], pipe: int, top: str) -
 def run_items(session: pytest.Session, job: dict[str, Any], reporter: Reporter, top: str) -> None:
     writes = probe.start_writes(top, job["tmp"])
     watch = probe.start(top) if job.get("probe") else None
-    items = [session.items[index] for index in job["items"]]
+    items = conditions_module.distinct([session.items[index] for index in job["items"]])
     seeds, entropies = job.get("seeds"), job.get("entropies")
     for position, item in enumerate(items):
         if seeds:

@@ -1,0 +1,146 @@
+"""Flaky triage of a suite: screen, diagnose, measure, report, within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.core.conditions import Conditions
+from pytest_agentflow.core.executions import Job
+from pytest_agentflow.core.flaky import Category, FlakyRecord
+from pytest_agentflow.core.flaky_causes import shared_causes
+from pytest_agentflow.core.flaky_report import TestLine, TriageReport
+from pytest_agentflow.core.flaky_stats import bound_without_failure, interval
+from pytest_agentflow.core.reproducer import command
+from pytest_agentflow.core.triage_budget import Budget
+from pytest_agentflow.stages.flaky_diagnose import diagnose, suspects
+from pytest_agentflow.stages.flaky_lab import Lab
+from pytest_agentflow.stages.flaky_screen import screen
+
+SAMPLE = 20  # plain runs per flaky test, apart from those that looked for failures
+MEASURED = {
+    Category.RNG_UNSEEDED,
+    Category.RANDOMNESS,
+    Category.NETWORK,
+    Category.FLOAT_TOLERANCE,
+    Category.RESOURCE_EXHAUSTION,
+    Category.INFRASTRUCTURE,
+    Category.THREAD_RACE,
+    Category.ASYNC_TIMING,
+    Category.LOAD_SENSITIVE,
+    Category.CLOCK_WINDOW,
+    Category.UNKNOWN,
+}
+
+
+def run_triage(
+    spec: RunSpec,
+    tree: Path,
+    args: Sequence[str],
+    budget: Budget,
+    out: Path,
+    progress: Callable[[str], None],
+) -> TriageReport:
+    """Triage the tests that `args` select in `tree`, a working copy that is ours to write in."""
+    lab = Lab(spec, tree, out / "scratch", args, budget, progress)
+    try:
+        screen(lab)
+        lab.progress("diagnosis")
+        records = [r for t in suspects(lab) if (r := diagnose(lab, t))]
+        records = share_causes(lab, records)
+        records = sample(lab, records)
+        return report(lab, records)
+    finally:
+        lab.close()
+
+
+def share_causes(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
+    """Tests whose setup fails in the same place with the same exception are one cause, not many flaky tests."""
+    loose = {
+        Category.RANDOMNESS,
+        Category.RNG_UNSEEDED,
+        Category.UNKNOWN,
+        Category.NETWORK,
+        Category.RESOURCE_EXHAUSTION,
+    }
+    candidates = [r.nodeid for r in records if r.category in loose]
+    failures = {t: [s.failure for s in lab.table.sights[t] if s.red and s.failure] for t in candidates}
+    causes = shared_causes(failures)
+    return [
+        replace(
+            r,
+            category=Category.INFRASTRUCTURE,
+            cause=causes[r.nodeid],
+            why=f"setup fails for several tests at once: {causes[r.nodeid]}",
+        )
+        if r.nodeid in causes
+        else r
+        for r in records
+    ]
+
+
+def sample(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
+    """How often they fail when nothing is held still: a fixed number of runs, decided before the first."""
+    tests = [r.nodeid for r in records if r.category in MEASURED]
+    if tests and lab.reach("the failure rates of flaky tests", SAMPLE * len(tests)):
+        lab.progress("failure rates")
+        for _ in range(SAMPLE):
+            seed = lab.random.randrange(1 << 31)
+            lab.run(
+                [
+                    Job(
+                        tuple(tests),
+                        Conditions(seed=seed),
+                        label="sample",
+                        timeout=lab.timeout(len(tests)),
+                        each=lab.each,
+                    )
+                ]
+            )
+    return [_measured(lab, record) for record in records]
+
+
+def _measured(lab: Lab, record: FlakyRecord) -> FlakyRecord:
+    sights = lab.table.of(record.nodeid, "sample") or lab.table.of(record.nodeid, *_plain(record))
+    failures = sum(s.red for s in sights)
+    low, high = interval(failures, len(sights))
+    known = replace(record, runs=len(sights), failures=failures, low=low, high=high)
+    return replace(known, reproducer=command(known))
+
+
+def _plain(record: FlakyRecord) -> tuple[str, ...]:
+    """Which runs say how often a test fails whose verdict follows something that varies between machines and days."""
+    return {
+        Category.HASH_SEED: ("hash",),
+        Category.TIMEZONE: ("zone",),
+        Category.TIME_OF_DAY: ("clock",),
+    }.get(record.category, ("suite", "order"))
+
+
+def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
+    flaky = {r.nodeid for r in records}
+    lines = []
+    for test in lab.tests:
+        if test in flaky:
+            continue
+        sights = [s for s in lab.table.sights[test] if s.arm != "load"]
+        red = sum(s.red for s in sights)
+        state = "failing" if sights and red == len(sights) else "unclear" if red else "no flip seen"
+        if test in lab.killers:
+            state = f"ends the process: {lab.killers[test]}"
+        lines.append(
+            TestLine(test, state, len(sights), red, bound_without_failure(len(sights)) if not red else 1.0)
+        )
+    return TriageReport(
+        tests=len(lab.tests),
+        records=tuple(sorted(records, key=lambda r: (-r.low, r.category, r.nodeid))),
+        others=tuple(lines),
+        executions=lab.table.steps,
+        seconds=lab.seconds,
+        cpu=lab.cpu,
+        budget=lab.budget.words(),
+        not_reached=tuple(lab.skipped),
+        notes=tuple(lab.notes),
+    )
