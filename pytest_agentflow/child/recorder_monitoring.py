@@ -11,11 +11,13 @@ import gc
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from opcode import opmap
 from types import CodeType, FunctionType
 from typing import Any
 
 from pytest_agentflow.child.recorder_scope import Scope
 
+RESUME = opmap["RESUME"]
 TOOL_IDS = (4, 3, 5, 2)  # the ones no well-known tool reserves come first
 
 
@@ -25,6 +27,21 @@ def nested(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from nested(constant)
+
+
+def starts_silently(code: CodeType) -> bool:
+    """True where the first line of the body is the line of the definition, as in a lambda.
+
+    The interpreter marks the start of a function with that line already, so that no line event follows for the body
+    (3.12 and 3.13): such code needs the event of its start as well.
+    """
+    raw = code.co_code
+    at = next((i for i in range(0, len(raw), 2) if raw[i] == RESUME), -1)
+    if at < 0:
+        return False
+    return any(
+        first <= at + 2 < last and line == code.co_firstlineno for first, last, line in code.co_lines()
+    )
 
 
 class MonitoringEngine:
@@ -75,8 +92,7 @@ class MonitoringEngine:
             return {}
         self._lines = defaultdict(set)
         self._register()
-        if self._level != "functions":
-            self._monitoring.restart_events()
+        self._monitoring.restart_events()
         return taken
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -87,10 +103,12 @@ class MonitoringEngine:
         if self._scope.path(code.co_filename) is None:
             return
         events = self._monitoring.events
-        wanted = events.PY_START if self._level == "functions" else events.LINE
         for each in nested(code):
-            if each.co_filename == code.co_filename:
-                self._monitoring.set_local_events(self._tool, each, wanted)
+            if self._level == "functions":
+                wanted = events.PY_START
+            else:
+                wanted = events.LINE | (events.PY_START if starts_silently(each) else 0)
+            self._monitoring.set_local_events(self._tool, each, wanted)
 
     def _register(self) -> None:
         """Give the interpreter a callback bound to the current owner's sets."""
@@ -101,10 +119,10 @@ class MonitoringEngine:
             lines[code.co_filename].add(number)
             return disable
 
-        def start(code: CodeType, _offset: int) -> None:
+        def start(code: CodeType, _offset: int) -> object:
             lines[code.co_filename].add(code.co_firstlineno)
+            return disable
 
-        if self._level == "functions":
-            monitoring.register_callback(self._tool, monitoring.events.PY_START, start)
-        else:
+        monitoring.register_callback(self._tool, monitoring.events.PY_START, start)
+        if self._level != "functions":
             monitoring.register_callback(self._tool, monitoring.events.LINE, line)

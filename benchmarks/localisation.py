@@ -1,0 +1,237 @@
+"""How near the top does localisation put known bugs, beside FauxPy?
+
+    python benchmarks/localisation.py seed PROJECT_DIR... --work DIR --per 5    plant bugs, record, keep what was observed
+    python benchmarks/localisation.py quixbugs CHECKOUT --work DIR
+    python benchmarks/localisation.py rank DIR...                               rank everything kept there, print the tables
+    python benchmarks/localisation.py fauxpy DIR... --python PY                 run FauxPy 0.7.0 on the same trees
+
+Ranks are expected ranks within ties. A project directory is an unpacked source distribution.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import seeding
+
+from pytest_agentflow.adapters import coverage_map, units
+from pytest_agentflow.adapters.coverage_map import CoverageMap
+from pytest_agentflow.adapters.sessions import RunSpec, run_session
+from pytest_agentflow.core import codec
+from pytest_agentflow.core.localise import probabilities, score_statements
+from pytest_agentflow.core.model import Observation, Outcome
+from pytest_agentflow.core.weights import DEFAULT, Weights
+from pytest_agentflow.stages import localise as stage
+
+IGNORED = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".tox", "build", "*.egg-info")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bug as observed: where it truly is, and everything needed to rank it again."""
+
+    directory: Path
+    name: str
+    operator: str
+    truth: tuple[tuple[str, int], ...]  # path and line in the buggy tree
+    observation: Observation
+    coverage: CoverageMap
+
+    @property
+    def tree(self) -> Path:
+        return self.directory / "tree"
+
+
+# observing ---------------------------------------------------------------------------------------
+
+
+def observe(tree: Path, scratch: Path, python: str, paths: Sequence[str] = (), extra: Sequence[str] = (), timeout: float = 300, stall: float | None = None):
+    """The suite's outcomes and coverage map."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    root = "src" if (tree / "src").is_dir() else "."
+    spec = RunSpec(python=python, import_roots=tuple(dict.fromkeys([root, "."])), env={"PATH": os.environ["PATH"]}, pytest_args=("-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "addopts="))
+    options = {"roots": ["."], "omit": [], "level": "lines", "out": str(scratch / "out")}
+    record = run_session(spec, tree, ids=None, paths=paths, scratch=scratch, timeout=timeout, stall=stall, extra_args=extra, plugins={"pytest_agentflow.child.recorder": options})
+    coverage = coverage_map.read(scratch / "out", tree)
+    ids = tuple(record.results)
+    return record, Observation("tree", ids, ids, record.results), coverage
+
+
+def keep(directory: Path, name: str, operator: str, truth: Sequence[tuple[str, int]], observation: Observation, coverage: CoverageMap) -> None:
+    told = {"name": name, "operator": operator, "truth": [list(t) for t in truth], "observation": codec.encode(observation)}
+    (directory / "case.json").write_text(json.dumps(told))
+    (directory / "coverage.map").write_bytes(coverage.to_bytes())
+
+
+def load(directory: Path) -> Case:
+    told = json.loads((directory / "case.json").read_text())
+    observation = codec.decode(Observation, told["observation"])
+    coverage = CoverageMap.from_bytes((directory / "coverage.map").read_bytes())
+    return Case(directory, told["name"], told["operator"], tuple((p, n) for p, n in told["truth"]), observation, coverage)
+
+
+def seed_project(project: Path, work: Path, per: int, python: str, seed: int) -> None:
+    """Plant bugs one at a time until `per` of them make between one test and a fifth of the tests fail."""
+    name = project.name
+    scratch = work / f".scratch-{name}"
+    base = work / f".base-{name}"
+    shutil.rmtree(base, ignore_errors=True)
+    shutil.copytree(project, base, ignore=IGNORED)
+    record, healthy, coverage = observe(base, scratch, python)
+    if not healthy.passing:
+        print(name, "does not run:", record.problem, record.output_tail[-300:])
+        return
+    broken = set(healthy.failing)
+    pool = []
+    for path in coverage.paths():
+        if units.is_test_path(path):
+            continue
+        text = (base / path).read_text(encoding="utf-8")
+        reached = coverage.lines_tested(path)
+        pool += [(path, bug) for bug in seeding.bugs(text, seed) if bug.line in reached]
+    random.Random(f"{seed}{name}").shuffle(pool)
+    made, used = 0, set()
+    for path, bug in pool:
+        if made >= per:
+            break
+        if (path, bug.operator) in used:
+            continue
+        original = (base / path).read_text(encoding="utf-8")
+        (base / path).write_text(bug.text, encoding="utf-8")
+        try:
+            _, seen, recorded = observe(base, scratch, python, timeout=60, stall=15)
+        finally:
+            buggy = bug.text
+            (base / path).write_text(original, encoding="utf-8")
+        failing = [t for t in seen.failing if t not in broken]
+        if len(seen.collected) != len(healthy.collected) or not failing or len(failing) > 0.2 * len(seen.collected):
+            continue
+        if any(r.outcome is Outcome.MISSING for r in seen.results.values()):
+            continue
+        used.add((path, bug.operator))
+        made += 1
+        directory = work / f"{name}-{made:02}"
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(base, directory / "tree", ignore=IGNORED)
+        (directory / "tree" / path).write_text(buggy, encoding="utf-8")
+        kept = replace(seen, selected=tuple(failing))
+        keep(directory, f"{name} #{made:02}", bug.operator, [(path, bug.line)], kept, recorded)
+        print(f"{name} #{made:02} {bug.operator} {path}:{bug.line} {len(failing)}/{len(seen.collected)}", flush=True)
+    shutil.rmtree(base, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+# ranking -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ranks:
+    function: float
+    statement: float
+    file: float
+
+
+def expected(scores: Sequence[tuple[float, bool]]) -> float:
+    """Expected rank of the first true element when elements of equal score are in random order."""
+    ahead = 0
+    for value in sorted({s for s, _ in scores}, reverse=True):
+        tied = [true for s, true in scores if s == value]
+        if any(tied):
+            return ahead + (len(tied) + 1) / (sum(tied) + 1)
+        ahead += len(tied)
+    return float("inf")
+
+
+def prepare(case: Case):
+    targets = case.observation.failing
+    spectrum, sources = stage.measure(case.observation, case.coverage, case.tree, targets)
+    failures = {t: case.observation.results[t].failure for t in targets}
+    facts = stage.gather_facts(case.tree, None, sources, failures)
+    return targets, spectrum, sources, facts
+
+
+def rank(case: Case, prepared, weights: Weights = DEFAULT) -> Ranks:
+    targets, spectrum, sources, facts = prepared
+    scored = score_statements(targets, spectrum, sources, facts, weights)
+    return ranks_of(case, sources, scored)
+
+
+def ranks_of(case: Case, sources, scored) -> Ranks:
+    true_statements, true_units, true_files = set(), set(), set()
+    for path, line in case.truth:
+        source = sources.get(path)
+        at = source.at(line) if source else None
+        if at is None:
+            continue
+        true_statements.add((path, at.first_line))
+        true_units.add((path, at.unit))
+        true_files.add(path)
+    shares = probabilities(scored)
+    by_unit: dict[tuple[str, int], float] = {}
+    by_file: dict[str, float] = {}
+    for s, share in zip(scored, shares, strict=True):
+        key = (s.path, s.statement.unit)
+        by_unit[key] = by_unit.get(key, 0) + share
+        by_file[s.path] = by_file.get(s.path, 0) + share
+    return Ranks(
+        expected([(v, k in true_units) for k, v in by_unit.items()]),
+        expected([(s.log_odds, (s.path, s.statement.first_line) in true_statements) for s in scored]),
+        expected([(v, k in true_files) for k, v in by_file.items()]),
+    )
+
+
+def table(rows: Sequence[tuple[str, Sequence[float]]]) -> None:
+    print(f"{'':26}" + "".join(f"{f'top-{n}':>9}" for n in (1, 3, 5, 10)) + f"{'mean rank':>11}{'n':>5}")
+    for name, ranks in rows:
+        shares = [sum(r <= n for r in ranks) / max(1, len(ranks)) for n in (1, 3, 5, 10)]
+        finite = [r for r in ranks if r != float("inf")]
+        mean = sum(finite) / max(1, len(finite))
+        print(f"{name:26}" + "".join(f"{s:>8.0%} " for s in shares) + f"{mean:>10.1f}{len(ranks):>5}")
+
+
+def cases_in(directories: Sequence[Path]) -> list[Case]:
+    found = sorted(f.parent for d in directories for f in d.rglob("case.json"))
+    return [load(d) for d in found]
+
+
+def report(directories: Sequence[Path], verbose: bool) -> None:
+    rows = []
+    for case in cases_in(directories):
+        ranks = rank(case, prepare(case))
+        rows.append(ranks)
+        if verbose:
+            failing = len(case.observation.failing)
+            print(f"{case.name:24}{case.operator:20}{failing:>4}/{len(case.observation.collected):<5} file {ranks.file:<5g} function {ranks.function:<6g} statement {ranks.statement:g}")
+    table([("file", [r.file for r in rows]), ("function", [r.function for r in rows]), ("statement", [r.statement for r in rows])])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("job", choices=["seed", "rank"])
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("localisation-work"))
+    parser.add_argument("--per", type=int, default=5)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("-v", "--verbose", action="store_true")
+    args = parser.parse_args()
+    if args.job == "seed":
+        args.work.mkdir(parents=True, exist_ok=True)
+        for project in args.paths:
+            seed_project(project.resolve(), args.work.resolve(), args.per, args.python, args.seed)
+    else:
+        report(args.paths, args.verbose)
+
+
+if __name__ == "__main__":
+    main()
