@@ -65,6 +65,15 @@ def write_branch(repo: Repository, name: str, base: Snapshot, commits: Sequence[
     return name
 
 
+def delete_branch(repo: Repository, name: str) -> bool:
+    """Remove one of our branches; False when there is none."""
+    if not _NAME.fullmatch(name) or not repo.git("for-each-ref", f"refs/heads/{name}"):
+        return False
+    _refuse_checked_out(repo, name)
+    repo.git("update-ref", "-d", f"refs/heads/{name}")
+    return True
+
+
 def _refuse_checked_out(repo: Repository, name: str) -> None:
     """Moving a branch under a working tree would show every fix as undone there."""
     listed = repo.git("worktree", "list", "--porcelain", "-z").split(b"\0")

@@ -35,7 +35,7 @@ from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.gitobjects import Entry
 from pytest_agentflow.errors import AgentflowError
 
-__all__ = ["Commit", "Delivery", "Undone", "apply_to_tree", "recover", "undo", "write_branch"]
+__all__ = ["Commit", "Delivery", "Undone", "apply_to_tree", "recover", "recover_all", "undo", "write_branch"]
 
 _FORMAT = 1
 
@@ -94,7 +94,19 @@ def apply_to_tree(repo: Repository, base: Snapshot, final: Snapshot, record: Pat
     """Make the working tree's files what `final` says, where `base` is what they must still be; all or nothing."""
     paths = gitobjects.changed(base.files, final.files)
     changes = tuple(Change(path, base.files.get(path), final.files.get(path)) for path in paths)
+    if record.exists() and _is_done(repo, record, changes):
+        return Delivery(True, files=paths)
     return _make(repo.top, _Record(record, final.store, changes, State.PREPARED))
+
+
+def _is_done(repo: Repository, record: Path, changes: tuple[Change, ...]) -> bool:
+    """A resumed run delivers again: finish what the killed process began, and notice what it had finished."""
+    recover(repo, record)
+    made = _load(record)
+    same = [(c.path, c.before, c.after) for c in made.changes] == [
+        (c.path, c.before, c.after) for c in changes
+    ]
+    return same and made.state is State.DONE and made.direction == "apply"
 
 
 def undo(repo: Repository, record: Path) -> Undone:
@@ -129,6 +141,13 @@ def recover(repo: Repository, record: Path) -> Delivery | None:
     if made.state is State.COMMITTED:
         return _roll(repo.top, made)
     return None
+
+
+def recover_all(repo: Repository, runs: Path) -> dict[str, Delivery]:
+    """`recover` for every run below `runs`; what was finished or taken back, by run."""
+    records = sorted(runs.glob("*/delivery.json"))
+    found = {record.parent.name: recover(repo, record) for record in records}
+    return {run: done for run, done in found.items() if done}
 
 
 def summary(record: Path) -> Mapping[str, Any]:
