@@ -46,6 +46,8 @@ def measure_targets(room: Room) -> Iterator[LayerFacts]:
         "held-out",
         {"choose": _of(outcomes, attempt.hidden_choose), "judge": _of(outcomes, attempt.hidden_judge)},
     )
+    if whole:
+        yield LayerFacts("guards", guards(room, first, rest))
 
 
 def measure_guards(room: Room) -> Iterator[LayerFacts]:
@@ -102,7 +104,7 @@ def guards(room: Room, facts: dict[str, Any], ids: Sequence[str]) -> dict[str, A
             "extent": EXTENT,
             "red": red,
             "again": {},
-            "base": dict.fromkeys(red, ["passed"]),
+            "base": {i: ["passed"] for i in red},
         }
     again: dict[str, list[str]] = {i: [] for i in red}
     base: dict[str, list[str]] = {i: [] for i in red}
