@@ -72,7 +72,7 @@ def _updated(
         _say(_step(step, cell, taken=not step.loosens or step.identity in wanted) for step in steps)
         left += sum(step.loosens and step.identity not in wanted for step in steps)
     if left:
-        _say([f"{left} loosening(s) left out: accept them by name with --accept TEST"])
+        _say([f"{left} loosening(s) left out; accept them by name with --accept TEST"])
     return Baseline(cells), left
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-_PERCENT = re.compile(r"\d{1,3}(?:\.\d{1,9})?")
+_PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,431 @@
+"""Further cases, which the specification forgot: N1, N2, …"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from gate_helpers import Bench, many, xml
+
+A, B = "tests.test_a::test_0", "tests.test_a::test_1"
+
+
+def test_n01_adding_passing_tests_does_not_dilute_old_failures(bench: Bench) -> None:
+    base = bench.baseline(many(10) | {A: "fail"})
+    padded = many(10) | {A: "fail"} | many(990, "pass", "tests.test_padding")
+    result = bench.gate(padded, *base, "--pass-threshold", "95")
+    assert result.code == 1
+    assert result.blocks == {"threshold-baseline"}
+
+
+def test_n02_a_copy_of_a_shard_under_another_name_is_not_that_shard(bench: Bench) -> None:
+    for n in (1, 2):
+        bench.write(f"shard-{n}.xml", {A: "pass"})
+    result = bench.run("shard-1.xml", "shard-2.xml", "--expected-shards", "2")
+    assert result.code == 2
+    assert "copy of shard-1.xml" in result.out
+
+
+def test_n03_more_shards_than_planned_cannot_be_judged(bench: Bench) -> None:
+    names = [bench.write(f"shard-{n}.xml", {f"m{n}::t": "pass"}) for n in range(1, 6)]
+    assert bench.run(*names, "--expected-shards", "4").code == 2
+
+
+def test_n04_a_matrix_cell_that_never_reported_cannot_be_judged(bench: Bench) -> None:
+    bench.write("a.xml", many(3))
+    assert bench.run("3.11=a.xml", "--expected-cell", "3.11", "--expected-cell", "3.12").code == 2
+    assert bench.run("3.11=a.xml", "--expected-cell", "3.11").code == 0
+
+
+def test_n05_a_cell_that_the_baseline_knows_must_report(bench: Bench) -> None:
+    bench.write("a.xml", many(3))
+    assert Bench._main("baseline", "write", "3.11=a.xml", "3.12=a.xml", "--baseline", "b.json") == 0
+    assert bench.run("3.11=a.xml", "--baseline", "b.json").code == 2
+    assert bench.run("3.11=a.xml", "3.12=a.xml", "--baseline", "b.json").code == 0
+
+
+def test_n06_the_rules_of_a_cell_are_its_own(bench: Bench) -> None:
+    bench.write("linux.xml", many(3))
+    bench.write("windows.xml", many(3) | {A: "skip"})
+    assert (
+        Bench._main("baseline", "write", "linux=linux.xml", "windows=windows.xml", "--baseline", "b.json")
+        == 0
+    )
+    assert bench.run("linux=linux.xml", "windows=windows.xml", "--baseline", "b.json").code == 0
+    result = bench.run("linux=windows.xml", "windows=windows.xml", "--baseline", "b.json")
+    assert result.code == 1, "skipped on windows is no excuse on linux"
+
+
+def test_n07_the_same_path_twice_changes_nothing(bench: Bench) -> None:
+    name = bench.write("r.xml", many(9) | {A: "fail"})
+    once, twice = bench.run(name, "--pass-threshold", "80"), bench.run(name, name, "--pass-threshold", "80")
+    assert once.code == twice.code == 0
+    assert once.json == twice.json
+
+
+def test_n08_a_deleted_baseline_is_an_edit_of_the_rules(bench: Bench) -> None:
+    changed = bench.write("changed.txt", "base.json\n")
+    result = bench.gate(many(3), "--baseline", "base.json", "--changed-files", changed)
+    assert result.code == 1
+    assert result.blocks == {"rules-changed"}
+
+
+def git(folder: Path, *args: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run(["git", *identity, *args], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(bench: Bench) -> Bench:
+    """A main branch with a baseline, a quarantine, a configuration and a workflow; the work tree is a change on it."""
+    bench.baseline(many(5) | {A: "fail"})
+    bench.quarantine(B, days=5)
+    bench.write(
+        "pyproject.toml",
+        '[project]\nname = "x"\n[tool.agentflow.gate]\npass-threshold = 99.8\nbaseline = "base.json"\nnew-only = true\n',
+    )
+    bench.write(
+        ".github/workflows/ci.yml",
+        "jobs:\n  a:\n    steps:\n      - run: pytest --junitxml=report.xml\n      - run: agentflow gate report.xml\n",
+    )
+    bench.write(".gitignore", "report.xml\nbase-report.xml\nout.json\n")
+    git(bench.folder, "init", "-q", "-b", "main")
+    git(bench.folder, "add", "-A")
+    git(bench.folder, "commit", "-qm", "base")
+    git(bench.folder, "checkout", "-qb", "change")
+    return bench
+
+
+def test_n09_a_change_that_edits_no_rule_is_judged_as_usual(repository: Bench) -> None:
+    repository.write("src.py", "x = 1\n")
+    assert repository.gate(many(5) | {A: "fail"}, "--base", "main").code == 0
+
+
+@pytest.mark.parametrize(("value", "code"), [("99.9", 0), ("50", 1)])
+def test_n10_lowering_the_threshold_blocks_and_raising_it_does_not(
+    repository: Bench, value: str, code: int
+) -> None:
+    path = repository.folder / "pyproject.toml"
+    path.write_text(path.read_text().replace("99.8", value))
+    result = repository.gate(many(5) | {A: "fail"}, "--base", "main")
+    assert result.code == code
+    assert "threshold was" in result.out
+
+
+def test_n11_an_unrelated_edit_of_pyproject_is_no_edit_of_the_rules(repository: Bench) -> None:
+    path = repository.folder / "pyproject.toml"
+    path.write_text(path.read_text().replace('name = "x"', 'name = "y"'))
+    assert repository.gate(many(5) | {A: "fail"}, "--base", "main").code == 0
+
+
+def test_n12_a_tightened_baseline_is_welcome_and_a_loosened_one_blocks(repository: Bench) -> None:
+    repository.baseline(many(5))
+    assert repository.gate(many(5), "--base", "main").code == 0
+    repository.baseline(many(5) | {A: "fail", B: "fail"})
+    result = repository.gate(many(5) | {A: "fail", B: "fail"}, "--base", "main")
+    assert result.code == 1
+    assert "loosened" in result.out
+
+
+def test_n13_a_prolonged_quarantine_blocks_and_a_shortened_one_does_not(repository: Bench) -> None:
+    tests = many(5) | {A: "fail"}
+    repository.quarantine(B, days=20)
+    assert repository.gate(tests, "--base", "main", "--quarantine", "quarantine.toml").code == 1
+    repository.quarantine(B, days=3)
+    assert repository.gate(tests, "--base", "main", "--quarantine", "quarantine.toml").code == 0
+
+
+def test_n14_a_workflow_that_calls_the_gate_differently_blocks(repository: Bench) -> None:
+    path = repository.folder / ".github/workflows/ci.yml"
+    path.write_text(path.read_text() + "      - run: echo unrelated\n")
+    tests = many(5) | {A: "fail"}
+    assert repository.gate(tests, "--base", "main").code == 0
+    path.write_text(
+        path.read_text().replace("agentflow gate report.xml", "agentflow gate report.xml || true")
+    )
+    assert repository.gate(tests, "--base", "main").code == 1
+    assert repository.gate(tests, "--base", "main", "--approve", ".github/*").code == 0
+
+
+def test_n15_an_untracked_or_committed_edit_counts_alike(repository: Bench) -> None:
+    repository.quarantine(B, A, days=5)
+    git(repository.folder, "commit", "-qam", "hide it")
+    assert (
+        repository.gate(many(5) | {A: "fail"}, "--base", "main", "--quarantine", "quarantine.toml").code == 1
+    )
+
+
+def test_n16_a_file_cannot_approve_its_own_edits(bench: Bench) -> None:
+    bench.write("pyproject.toml", '[tool.agentflow.gate]\napprove = ["*"]\n')
+    assert bench.gate(many(3)).code == 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['pass-threshold = "high"', "zork = 1", "max-flaky = -1", 'flaky = "maybe"', "new-only = 3", "= ="],
+)
+def test_n17_a_mistake_in_the_configuration_ends_with_3(bench: Bench, line: str) -> None:
+    bench.write("pyproject.toml", f"[tool.agentflow.gate]\n{line}\n")
+    assert bench.gate(many(3)).code == 3
+
+
+@pytest.mark.parametrize("value", ["99,8", "101", "-1", "nan", "inf", "1e2", "99.8.1", "", "1/2", "١"])
+def test_n18_a_threshold_that_is_no_percentage_ends_with_3(bench: Bench, value: str) -> None:
+    assert bench.gate(many(3), f"--pass-threshold={value}").code == (3 if value else 0)
+
+
+def test_n19_status_attributes_count_where_there_is_no_child(bench: Bench) -> None:
+    for status in ('status="failed"', 'result="failed"'):
+        text = f'<testsuites><testsuite name="s"><testcase classname="m" name="a"/><testcase classname="m" name="b" {status}/></testsuite></testsuites>'
+        assert bench.gate(text).code == 1
+    notrun = '<testsuites name="AllTests"><testsuite name="s"><testcase classname="m" name="a"/><testcase classname="m" name="DISABLED_b" status="notrun" result="suppressed"/></testsuite></testsuites>'
+    assert bench.gate(notrun).code == 1
+    assert bench.gate(notrun, "--skips", "ignore").code == 0
+
+
+def test_n20_an_unknown_failing_child_is_a_failure(bench: Bench) -> None:
+    for child in ("<failed/>", "<assertionFailure>x</assertionFailure>", "<systemError/>"):
+        assert (
+            bench.gate(
+                f'<testsuite name="s"><testcase classname="m" name="a">{child}</testcase></testsuite>'
+            ).code
+            == 1
+        )
+
+
+def test_n21_cases_in_other_letters_are_not_lost(bench: Bench) -> None:
+    text = '<testsuite name="s"><testcase classname="m" name="a"/><TestCase classname="m" name="b"><failure/></TestCase></testsuite>'
+    assert bench.gate(text).code in (1, 2)
+
+
+def test_n22_counters_that_claim_more_than_the_cases_show_cannot_be_judged(bench: Bench) -> None:
+    text = '<testsuites name="nextest-run" tests="5" failures="0"><testsuite name="s"><testcase classname="m" name="a"/></testsuite></testsuites>'
+    assert bench.gate(text).code == 2
+    hidden = '<testsuites tests="1" failures="1"><testsuite name="s"><testcase classname="m" name="a"/></testsuite></testsuites>'
+    assert bench.gate(hidden).code == 2
+
+
+def test_n23_everything_skipped_is_no_pass(bench: Bench) -> None:
+    assert bench.gate(many(5, "skip"), "--skips", "ignore").code == 2
+    assert bench.gate(many(5, "skip"), *bench.baseline(many(5, "skip"))).code == 2
+    assert bench.gate(many(5, "xfail")).code == 2
+
+
+def test_n24_without_a_baseline_a_skip_does_not_raise_the_rate(bench: Bench) -> None:
+    assert bench.gate(many(10) | {A: "fail"}, "--pass-threshold", "95").code == 1
+    assert bench.gate(many(10) | {A: "skip"}, "--pass-threshold", "95").code == 1
+
+
+def test_n25_known_failures_with_other_numbers_in_them_are_still_known(bench: Bench) -> None:
+    first = '<failure message="TimeoutError: no answer after 3.04 s from 0x7f3a at /tmp/pytest-of-me/x1"/>'
+    again = '<failure message="TimeoutError: no answer after 5.11 s from 0x81bc at /tmp/pytest-of-you/y2"/>'
+    base = bench.baseline(many(5) | {A: first})
+    assert bench.gate(many(5) | {A: again}, *base, "--new-only").code == 0
+
+
+def test_n26_a_baseline_with_a_test_twice_is_refused(bench: Bench) -> None:
+    bench.write("base.json", '{"version": 1, "cells": {"": {"m::a": "passed", "m::a": "failed"}}}')
+    assert bench.gate({"m::a": "pass"}, "--baseline", "base.json").code == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": 2}',
+        '{"version": 1, "cells": 3}',
+        '{"version":1,"cells":{"":{"a":"great"}}}',
+        "<<<<<<< HEAD",
+    ],
+)
+def test_n27_a_broken_baseline_ends_with_3(bench: Bench, text: str) -> None:
+    bench.write("base.json", text)
+    assert bench.gate(many(2), "--baseline", "base.json").code == 3
+
+
+def test_n28_no_baseline_is_made_from_a_report_that_cannot_be_trusted(bench: Bench) -> None:
+    bench.write("r.xml", xml(many(3))[:-30])
+    assert Bench._main("baseline", "write", "r.xml", "--baseline", "b.json") == 2
+    assert not Path("b.json").exists()
+
+
+def test_n29_an_update_takes_over_only_what_is_stricter(bench: Bench) -> None:
+    bench.baseline(many(5) | {A: "fail"})
+    bench.write(
+        "now.xml",
+        {
+            k: v
+            for k, v in (many(5) | {B: "fail", "tests.test_a::test_new": "pass"}).items()
+            if k != "tests.test_a::test_4"
+        },
+    )
+    assert Bench._main("baseline", "update", "now.xml", "--baseline", "base.json") == 1
+    said = bench.capsys.readouterr().out
+    entries = json.loads(Path("base.json").read_text())["cells"][""]
+    assert entries[A] == entries["tests.test_a::test_new"] == "passed"
+    assert entries[B] == "passed"
+    assert entries["tests.test_a::test_4"] == "passed"
+    assert said.count("left out:") == 2
+    assert (
+        Bench._main(
+            "baseline",
+            "update",
+            "now.xml",
+            "--baseline",
+            "base.json",
+            "--accept",
+            B,
+            "--accept",
+            "tests.test_a::test_4",
+        )
+        == 0
+    )
+
+
+def test_n30_a_baseline_differs_by_one_line_where_one_test_does(bench: Bench) -> None:
+    bench.baseline(many(50), name="one.json")
+    bench.baseline(many(50) | {A: "fail"}, name="two.json")
+    one, two = Path("one.json").read_text().splitlines(), Path("two.json").read_text().splitlines()
+    assert len(one) == len(two)
+    assert sum(a != b for a, b in zip(one, two, strict=True)) == 1
+
+
+def test_n31_same_named_tests_of_a_jest_report_cannot_vanish(bench: Bench) -> None:
+    def report(copies: int) -> str:
+        rows = '<testcase classname="c" name="adds" time="0"/>' * copies
+        return f'<testsuites name="jest tests"><testsuite name="c" tests="{copies}" failures="0">{rows}</testsuite></testsuites>'
+
+    base = bench.baseline(report(2))
+    assert bench.gate(report(2), *base).code == 0
+    assert bench.gate(report(1), *base).code == 1
+
+
+def test_n32_outputs_are_byte_identical_on_reruns(bench: Bench) -> None:
+    tests = many(30) | many(4, "fail") | {"tests.test_a::test_9": ["fail", "pass"]}
+    kinds = ("json", "markdown", "comment", "html", "sarif", "junit")
+
+    def outputs(label: str) -> list[bytes]:
+        name = bench.write("r.xml", tests)
+        Bench._main("gate", name, *(x for k in kinds for x in (f"--{k}", f"{label}.{k}")))
+        return [Path(f"{label}.{k}").read_bytes() for k in kinds]
+
+    assert outputs("one") == outputs("two")
+
+
+def test_n33_the_gate_s_own_junit_output_can_be_gated_again(bench: Bench) -> None:
+    tests = many(5) | {A: "fail", B: ["fail", "pass"]}
+    assert bench.gate(tests, "--junit", "mine.xml").code == 1
+    again = bench.run("mine.xml")
+    assert again.code == 1
+    assert "<flakyFailure" in Path("mine.xml").read_text()
+    assert bench.gate(many(5), "--junit", "mine.xml").code == 0
+    assert bench.run("mine.xml").code == 0
+
+
+def test_n34_coverage_that_is_not_there_cannot_be_judged(bench: Bench) -> None:
+    for text in (None, "{}", "not json"):
+        if text is not None:
+            bench.write("cov.json", text)
+        assert bench.gate(many(2), "--coverage", "cov.json", "--coverage-floor", "90").code in (2, 3)
+    bench.write("cov.json", '{"totals": {"covered_lines": 0, "num_statements": 0}}')
+    assert bench.gate(many(2), "--coverage", "cov.json", "--coverage-floor", "90").code == 2
+
+
+def test_n35_a_quarantine_is_no_excuse_for_a_new_test(bench: Bench) -> None:
+    base = bench.baseline(many(5))
+    new = "tests.test_a::test_new"
+    assert bench.gate(many(5) | {new: "fail"}, *base, *bench.quarantine(new)).code == 1
+
+
+def test_n36_bom_utf16_latin1_and_commas_in_times_are_read(bench: Bench) -> None:
+    text = '<testsuites><testsuite name="s" time="1,234.5"><testcase classname="m" name="a\u00fc" time="1,234.5"/></testsuite></testsuites>'
+    for data in (
+        b"\xef\xbb\xbf" + text.encode(),
+        ('<?xml version="1.0" encoding="utf-16"?>' + text).encode("utf-16"),
+        ('<?xml version="1.0" encoding="iso-8859-1"?>' + text).encode("latin-1"),
+    ):
+        assert bench.gate(data).code == 0
+    assert bench.gate(('<?xml version="1.0" encoding="zork"?>' + text).encode()).code == 2
+
+
+def test_n37_a_folder_a_pipe_and_a_device_are_no_reports(bench: Bench) -> None:
+    assert bench.run(".").code == 2
+    assert bench.run("/dev/zero").code == 2
+
+
+def test_n38_depth_and_a_case_inside_a_case_are_refused(bench: Bench) -> None:
+    assert (
+        bench.gate("<testsuites>" + "<testsuite>" * 5000 + "</testsuite>" * 5000 + "</testsuites>").code == 2
+    )
+    assert bench.gate('<testsuite><testcase name="a"><testcase name="b"/></testcase></testsuite>').code == 2
+
+
+def test_n39_informational_mode_says_the_verdict_and_ends_with_0(bench: Bench) -> None:
+    bench.write("r.xml", many(3, "fail"))
+    assert Bench._main("gate", "r.xml", "--report-only") == 0
+    assert "gate: blocked" in bench.capsys.readouterr().out
+
+
+def test_n40_collected_ids_that_lost_their_result_and_results_nobody_collected(bench: Bench) -> None:
+    listed = bench.write("ids.txt", "tests/test_a.py::test_0\ntests/test_a.py::test_1\n")
+    assert bench.gate({A: "pass", B: "pass"}, "--collected", listed).code == 0
+    lost = bench.gate({A: "pass"}, "--collected", listed)
+    assert lost.code == 2
+    assert lost.status(B) == "collected, not reported"
+    assert bench.gate(many(3), "--collected", listed).code == 2
+
+
+def test_n41_a_globbed_argument_is_expanded_and_an_empty_glob_cannot_be_judged(bench: Bench) -> None:
+    bench.write("d/one.xml", {A: "pass"})
+    bench.write("d/two.xml", {B: "fail"})
+    assert bench.run("d/*.xml").code == 1
+    assert bench.run("e/*.xml").code == 2
+
+
+def test_n42_usage_errors_end_with_3(bench: Bench) -> None:
+    bench.write("r.xml", many(2))
+    for args in (
+        [],
+        ["--zork"],
+        ["r.xml", "--flaky", "perhaps"],
+        ["r.xml", "--pytest-exit", "x"],
+        ["r.xml", "--expected-shards", "0"],
+        ["r.xml", "--oracle", "zork"],
+        ["r.xml", "--started", "soon"],
+    ):
+        assert Bench._main("gate", *args) == 3
+
+
+def test_n43_a_known_failure_that_passes_on_a_retry_is_still_not_a_pass(bench: Bench) -> None:
+    base = bench.baseline(many(5) | {A: "fail"})
+    now = many(5) | {A: ["fail", "pass"]}
+    assert bench.gate(now, *base).code == 1
+    assert bench.gate(now, *base, "--new-only").code == 0
+    assert bench.gate(now, *base, "--new-only", "--strict-baseline").code == 1
+
+
+def test_n44_passes_in_a_row_settle_a_flaky_test(bench: Bench) -> None:
+    names = [bench.write(f"attempt-{n}.xml", many(5) | ({A: "fail"} if n == 1 else {})) for n in (1, 2, 3)]
+    assert bench.run(*names[:2], "--flaky", "allow", "--flaky-passes", "2").code == 1
+    assert bench.run(*names, "--flaky", "allow", "--flaky-passes", "2").code == 0
+
+
+def test_n45_a_ratchet_holds_the_base_branch_s_rate(bench: Bench) -> None:
+    base = bench.baseline(many(10) | {A: "fail"})
+    assert bench.gate(many(10) | {A: "fail"}, *base, "--pass-threshold", "base").code == 0
+    assert (
+        bench.gate(
+            many(10) | {A: "fail", B: "fail"}, *base, "--pass-threshold", "base", "--max-new-failures", "5"
+        ).code
+        == 1
+    )
+    assert (
+        bench.gate(
+            many(10) | {A: "fail"}, "--baseline-report", "base-report.xml", "--pass-threshold", "base"
+        ).code
+        == 0
+    )
