@@ -7,8 +7,10 @@ of its own. The verdict says which, and whether the patched code ran.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -27,6 +29,7 @@ from pytest_agentflow.child.warm_server import Message, receive, send
 from pytest_agentflow.core.model import Outcome
 
 HOT, FRESH, COLD = "hot", "fresh", "cold"
+BATCH = "batch"  # many candidates in one process: good for screening out, for nothing else
 WARM_ARGS = ("-p", "pytest_agentflow.child.warm", "-p", "no:cacheprovider")
 # Without xdist, because other plugins start threads when it is there; with it where the project's own options need it.
 EXTRA_ARGS = (("-p", "no:xdist"), ("-n0",))
@@ -65,7 +68,9 @@ class WarmVerdict:
     rung: bool  # patched code was entered in this process
     complete: bool  # it said its last word
     seconds: Mapping[str, float] = field(default_factory=dict)
-    killed: str = ""  # "", "cpu", "wall" or "crash"
+    killed: str = (
+        ""  # "", "cpu", "wall", "crash", "invalid" (no Python) or, in a batch, "lost" (did not get its turn)
+    )
     cpu: float = 0.0
     wall: float = 0.0
     why: str = ""  # why not faster
@@ -82,6 +87,8 @@ class WarmRunner:
         self._process: subprocess.Popen[bytes] | None = None
         self._channels: dict[int, str] = {}  # fd -> HOT or FRESH
         self._jobs: dict[int, tuple[Job, str, str]] = {}
+        self._batches: dict[int, tuple[list[Job], str]] = {}
+        self._ready: list[tuple[Job, WarmVerdict]] = []
         self._cold: list[Job] = []
         self._base: dict[str, bytes] = {}
         self._n = 0
@@ -147,10 +154,8 @@ class WarmRunner:
         by_mode = {mode: fd for fd, mode in self._channels.items()}
         files = dict.fromkeys(str(self._tree / i.partition("::")[0]) for i in self._wanted)
         setup = {"top": self._top, "rootdir": self._spec.rootdir, "paths": list(files)}
-        try:
+        with contextlib.suppress(OSError):
             send(by_mode[FRESH], setup)
-        except OSError:
-            pass
         for mode, what in ((FRESH, "the nursery"), (HOT, "the collected session")):
             hello = self._hear(by_mode[mode], deadline)
             if hello is None:
@@ -207,7 +212,8 @@ class WarmRunner:
 
     @property
     def busy(self) -> int:
-        return len(self._jobs) + len(self._cold)
+        """Requests under way (a batch is one) and results that wait to be taken."""
+        return len(self._jobs) + len(self._batches) + len(self._cold) + len(self._ready)
 
     def judge(
         self, files: Mapping[str, bytes], ids: Sequence[str], limits: Limits | None = None
@@ -231,39 +237,63 @@ class WarmRunner:
             why = why or self.why.get(mode, "")
         self._cold.append(replace(job, mode=COLD))
 
+    def screen(self, jobs: Sequence[Job], expect: str) -> None:
+        """Try jobs one after the other in one fork on their first test. Only red counts, and only when undisturbed:
+        the base, tried last, must still fail with `expect`."""
+        fd = next((fd for fd, mode in self._channels.items() if mode == HOT), None)
+        if fd is not None:
+            request = self._request(replace(jobs[0], files={}, ids=jobs[0].ids[:1]))
+            request |= {"op": "batch", "batch": [self._files(job) for job in jobs]}
+            request["wall"] = 10.0 + 2.0 * request["cpu"][""] * len(jobs)
+            try:
+                send(fd, request)
+                self._batches[self._n] = (list(jobs), expect)
+                return
+            except OSError:
+                self._drop(HOT, "the server went away")
+        self._ready += [(job, _lost()) for job in jobs]
+
     def next(self) -> tuple[Job, WarmVerdict]:
         """The next verdict, whichever job it belongs to."""
-        while self._jobs:
+        while True:
+            if self._ready:
+                return self._ready.pop(0)
+            if not self._jobs and not self._batches:
+                return self._run_cold(self._cold.pop(0))
             ready, _, _ = select.select(list(self._channels), [], [], 600.0)
             if not ready:
                 self._lose(list(self._channels))
             for fd in ready:
-                done = self._take(fd)
-                if done is not None:
-                    return done
-        return self._run_cold(self._cold.pop(0))
+                self._take(fd)
 
-    def _take(self, fd: int) -> tuple[Job, WarmVerdict] | None:
+    def _take(self, fd: int) -> None:
         try:
             message = receive(fd)
         except OSError:
             message = None
         if message is None:
             self._lose([fd])
-            return None
+            return
+        said = _lines(message["said"])
+        if message["n"] in self._batches:
+            jobs, expect = self._batches.pop(message["n"])
+            self._ready += zip(jobs, _batch_verdicts(jobs, expect, said, message), strict=True)
+            return
         job, mode, why = self._jobs.pop(message["n"])
-        said = [json.loads(line) for line in message["said"].splitlines() if line]
         refused = next((m["refused"] for m in said if "refused" in m), None)
         if refused is not None:
             self.submit(replace(job, mode=FRESH), refused)
-            return None
-        return job, _verdict(job, mode, why, message, said)
+        else:
+            self._ready.append((job, _verdict(job, mode, why, message, said)))
 
     def _lose(self, fds: Sequence[int]) -> None:
         """A server died: what it was working on is tried again one mode slower."""
         for fd in fds:
             mode = self._channels[fd]
             self._drop(mode, "the server went away")
+            if mode == HOT:
+                self._ready += [(job, _lost()) for jobs, _ in self._batches.values() for job in jobs]
+                self._batches.clear()
             for n, (job, used, _) in list(self._jobs.items()):
                 if used == mode:
                     del self._jobs[n]
@@ -275,7 +305,7 @@ class WarmRunner:
         return {
             "op": "run",
             "n": self._n,
-            "files": {os.path.realpath(self._tree / p): self._delta(p, new) for p, new in job.files.items()},
+            "files": self._files(job),
             "ids": job.ids,
             "paths": list(dict.fromkeys(str(self._tree / i.partition("::")[0]) for i in job.ids)),
             "stop": limits.stop,
@@ -286,6 +316,9 @@ class WarmRunner:
             "memory_mb": self._memory_mb,
             "tmp": str(self._scratch / "warm" / "forks" / str(self._n)),
         }
+
+    def _files(self, job: Job) -> dict[str, tuple[int, int, str]]:
+        return {os.path.realpath(self._tree / p): self._delta(p, new) for p, new in job.files.items()}
 
     def _delta(self, path: str, new: bytes) -> tuple[int, int, str]:
         """What a file changes against the tree, as offset, length dropped and bytes put in."""
@@ -343,12 +376,70 @@ def _common(a: bytes, b: bytes) -> int:
     return low
 
 
+def _lines(said: str) -> list[Message]:
+    """What a fork said; the project's code could have written to the pipe too, and nonsense is not a message."""
+    found = []
+    for line in said.splitlines():
+        try:
+            message = json.loads(line) if line else None
+        except ValueError:
+            continue
+        if isinstance(message, dict):
+            found.append(message)
+    return found
+
+
+def _lost() -> WarmVerdict:
+    return WarmVerdict({}, {}, BATCH, rung=False, complete=False, killed="lost")
+
+
+def steady(message: str) -> str:
+    """A failure's message without what differs from run to run."""
+    return re.sub(r"0x[0-9a-f]+", "0x", message)
+
+
+def _batch_verdicts(
+    jobs: Sequence[Job], expect: str, said: Sequence[Message], message: Message
+) -> list[WarmVerdict]:
+    """One verdict per job of a batch; `complete` only when the base failed as before at the end."""
+    by_place: dict[int, Message] = {}
+    for m in said:
+        if "c" in m:
+            by_place[m["c"]] = {**by_place.get(m["c"], {}), **m}
+    last = by_place.get(len(jobs), {})
+    clean = "outcome" not in last or (
+        last["outcome"] in ("failed", "error") and steady(last["message"]) == expect
+    )
+    share = message.get("cpu", 0.0) / max(1, len(by_place))
+    found = []
+    for n, job in enumerate(jobs):
+        m = by_place.get(n, {})
+        if "invalid" in m:
+            found.append(replace(_lost(), killed="invalid"))
+        elif "outcome" in m:
+            test, outcome = job.ids[0], Outcome(m["outcome"])
+            found.append(
+                WarmVerdict(
+                    {test: outcome}, {test: m["message"]}, BATCH, False, clean, {test: m["cpu"]}, "", share
+                )
+            )
+        elif "begun" in m and not message["stopped"] and message["signal"] == signal.SIGPROF:
+            found.append(
+                WarmVerdict({job.ids[0]: Outcome.TIMEOUT}, {}, BATCH, False, True, killed="cpu", cpu=share)
+            )
+        else:
+            found.append(replace(_lost(), cpu=share, why=m.get("refused", "")))
+    return found
+
+
 def _verdict(job: Job, mode: str, why: str, message: Message, said: Sequence[Message]) -> WarmVerdict:
     tests = [m for m in said if "id" in m]
     outcomes = {m["id"]: Outcome(m["outcome"]) for m in tests}
     last = next((m for m in said if "done" in m), None)
     killed = ""
-    if last is None:
+    if any("invalid" in m for m in said):
+        killed = "invalid"
+    elif last is None:
         killed = "wall" if message["stopped"] else "cpu" if message["signal"] == signal.SIGPROF else "crash"
         running = next((i for i in job.ids if i not in outcomes), None)
         if running is not None:
@@ -363,7 +454,7 @@ def _verdict(job: Job, mode: str, why: str, message: Message, said: Sequence[Mes
         complete=last is not None,
         seconds={m["id"]: m["cpu"] for m in tests},
         killed=killed,
-        cpu=message["cpu"],
-        wall=message["wall"],
+        cpu=message.get("cpu", 0.0),
+        wall=message.get("wall", 0.0),
         why=why,
     )

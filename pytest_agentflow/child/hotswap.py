@@ -6,7 +6,6 @@ with a reason, and the caller falls back to a fresh import: testing old code in 
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -147,6 +146,17 @@ def _walk(code: CodeType) -> Iterator[CodeType]:
         yield from _walk(inner)
 
 
+Swaps = list[tuple[FunctionType, CodeType]]
+
+
+def swap(swaps: Swaps) -> Swaps:
+    """Put the new code in place; returns what puts the old code back."""
+    undo = [(function, function.__code__) for function, _ in swaps]
+    for function, code in swaps:
+        function.__code__ = code
+    return undo
+
+
 class LiveCode:
     """The functions that live in a collected session, by file, and which code already ran while it was collected."""
 
@@ -178,31 +188,33 @@ class LiveCode:
     def loaded(self, path: str) -> bool:
         return path in self._functions
 
-    def swap(self, path: str, new: str) -> int:
-        """Replace the code of every live function that the edit changes; returns how many were replaced."""
+    def plan(self, path: str, new: str) -> Swaps:
+        """Which live functions get which code, decided without touching any of them."""
         base = self.base(path)
         function, classes, shift = enclosing(base, new)
         first, end = _top(function), function.end_lineno or 0
-        old_body = "".join(base.lines[first - 1 : end])
-        new_body = "".join(split_lines(new)[first - 1 : end + shift])
         live = self._functions.get(path, [])
         old = base.codes.get(first)
         if old is None:
-            old = base.codes[first] = function_code(base, function, classes, old_body, None)
-        plain = function_code(base, function, classes, new_body, None)
-        belled = function_code(base, function, classes, new_body, changed_lines(base.text, new))
-        pairs = list(self._pairs(old, plain, belled, live))
+            body = "".join(base.lines[first - 1 : end])
+            old = base.codes[first] = function_code(base, function, classes, body, None)
         if not any(f.__code__ == old for f in live):
             raise Refused("no live function holds exactly the code on disk")
-        swapped = 0
-        for was, _, now in pairs:
+        body = "".join(split_lines(new)[first - 1 : end + shift])
+        belled = function_code(base, function, classes, body, changed_lines(base.text, new))
+        # What ran during collection is compared without the bell; mostly nothing did, and one compilation does.
+        plain = function_code(base, function, classes, body, None) if self._any_ran(old) else belled
+        swaps: Swaps = []
+        for was, _, now in self._pairs(old, plain, belled, live):
             for target in live:
                 if target.__code__ == was:
                     if target.__code__.co_freevars != now.co_freevars:
                         raise Refused("the edit changes what the closure captures")
-                    target.__code__ = now.replace(co_filename=target.__code__.co_filename)
-                    swapped += 1
-        return swapped
+                    swaps.append((target, now.replace(co_filename=target.__code__.co_filename)))
+        return swaps
+
+    def _any_ran(self, code: CodeType) -> bool:
+        return any(c in self._ran for c in _walk(code))
 
     def _pairs(
         self, old: CodeType, plain: CodeType, belled: CodeType, live: list[FunctionType]

@@ -23,9 +23,10 @@ from typing import Any
 
 import pytest
 
-from pytest_agentflow.child.hotswap import LiveCode, Refused
+from pytest_agentflow.child.hotswap import LiveCode, Refused, Swaps, swap
 from pytest_agentflow.child.overlay import Bell, Overlay
 from pytest_agentflow.child.warm_server import ForkServer, Message, Say, receive, send, threads
+from pytest_agentflow.core.model import Outcome
 from pytest_agentflow.core.outcomes import outcome_of, to_top_level
 
 CHANNELS = "AGENTFLOW_WARM"  # "<fd of the nursery>,<fd of the collected server>"
@@ -101,7 +102,7 @@ def _preload(message: Message) -> Message:
     for name in message["modules"]:
         try:
             importlib.import_module(name)
-        except BaseException:  # noqa: BLE001, S112 - somebody else's import; the candidate will meet it itself
+        except BaseException:  # noqa: BLE001 - somebody else's import; the candidate will meet it itself
             continue
     for name, module in list(sys.modules.items()):
         if os.path.realpath(getattr(module, "__file__", None) or "/").startswith(top):
@@ -135,9 +136,9 @@ def _install(request: Message) -> None:
         Overlay({path: _texts(path, delta) for path, delta in request["files"].items()}).install()
 
 
-def _texts(path: str, delta: Sequence[Any]) -> tuple[bytes, bytes]:
+def _texts(path: str, delta: Sequence[Any], base: bytes | None = None) -> tuple[bytes, bytes]:
     """A candidate's file is told as what differs from the file on disk: offset, bytes to drop, bytes to put there."""
-    base = Path(path).read_bytes()
+    base = Path(path).read_bytes() if base is None else base
     at, drop, text = delta
     return base, base[:at] + text.encode("latin-1") + base[at + drop :]
 
@@ -189,18 +190,21 @@ def run(items: Sequence[pytest.Item], request: Message, say: Say) -> None:
     limits, stop, keep_going = request["cpu"], request["stop"], set(request.get("keep_going", ()))
     for n, item in enumerate(items):
         nodeid = _canonical(item)
-        PHASES.seen, PHASES.message = [], ""
         following = items[n + 1] if n + 1 < len(items) else None
-        signal.setitimer(signal.ITIMER_PROF, limits.get(nodeid, limits[""]))
-        began = time.process_time()
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        took = time.process_time() - began
-        outcome = outcome_of(PHASES.seen)
+        outcome, took = _run_one(item, following, limits.get(nodeid, limits[""]))
         say({"id": nodeid, "outcome": outcome.value, "cpu": took, "message": PHASES.message})
         if outcome.red and stop and nodeid not in keep_going:
             break
     signal.setitimer(signal.ITIMER_PROF, 0)
     say({"done": True, "rung": STATE.bell.rung})
+
+
+def _run_one(item: pytest.Item, following: pytest.Item | None, limit: float) -> tuple[Outcome, float]:
+    PHASES.seen, PHASES.message = [], ""
+    signal.setitimer(signal.ITIMER_PROF, limit)
+    began = time.process_time()
+    item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+    return outcome_of(PHASES.seen), time.process_time() - began
 
 
 def _cheap_failures() -> None:
@@ -242,36 +246,69 @@ def _serve_collected(session: pytest.Session) -> None:
             "modules": outside,
         },
     )
-    server = ForkServer(STATE.channel, {})
-    request, say = server.serve()
+    planned: dict[int, Swaps] = {}
+
+    def check(request: Message) -> Message | None:
+        """Compile before forking: the memory is reused, and a refusal costs no fork."""
+        planned.clear()
+        if request["op"] == "run":
+            try:
+                planned[request["n"]] = _plan(live, request["files"])
+            except SyntaxError as error:
+                return {"invalid": str(error)}
+            except (Refused, ValueError, RecursionError, MemoryError) as why:
+                return {"refused": str(why)}
+        return None
+
+    request, say = ForkServer(STATE.channel, {}, check).serve()
     STATE.role, STATE.request = "candidate", request
     prepare(request)
     _fresh_capture(session.config)
     _fresh_tmp_path(session.config, request["tmp"])
-    try:
-        _swap(live, request)
-    except (Refused, SyntaxError, ValueError) as why:
-        say({"refused": str(why)})
-        os._exit(0)
-    run([items[i] for i in request["ids"] if i in items], request, say)
+    STATE.bell.hang()
+    if request["op"] == "batch":
+        run_batch(items, live, request, say)
+    else:
+        swap(planned[request["n"]])
+        _install(request)  # also for a reload, or an import that only the test makes
+        run([items[i] for i in request["ids"] if i in items], request, say)
     os._exit(0)
 
 
-def _swap(live: LiveCode, request: Message) -> None:
-    if not request["files"]:
-        return
-    lazy = {}
-    STATE.bell.hang()
-    for path, delta in request["files"].items():
+def _plan(live: LiveCode, files: Message) -> Swaps:
+    swaps: Swaps = []
+    for path, delta in files.items():
         if live.loaded(path):
-            base, new = _texts(path, delta)
-            if live.base(path).data != base:
-                raise Refused("the file on disk is not the one that was collected")
-            live.swap(path, new.decode("utf-8"))
+            base, new = _texts(path, delta, live.base(path).data)
+            swaps += live.plan(path, new.decode("utf-8"))
         elif _imported(path):
             raise Refused("the module is loaded and holds no function")
-        lazy[path] = delta  # also for a reload, or an import that only the test makes
-    Overlay({path: _texts(path, delta) for path, delta in lazy.items()}).install()
+    return swaps
+
+
+def run_batch(items: dict[str, pytest.Item], live: LiveCode, request: Message, say: Say) -> None:
+    """Many candidates against one failing test in one process, for screening out only.
+
+    Whoever passes is tried again in a process of its own. State may leak from one candidate to the next, so the last
+    run is the base's again: when it does not fail as it did, nothing that was said here counts.
+    """
+    _cheap_failures()
+    item = items[request["ids"][0]]
+    limit = request["cpu"][""]
+    for n, files in enumerate([*request["batch"], {}]):
+        try:
+            undo = swap(_plan(live, files))
+        except SyntaxError as error:
+            say({"c": n, "invalid": str(error)})
+            continue
+        except (Refused, ValueError, RecursionError, MemoryError) as why:
+            say({"c": n, "refused": str(why)})
+            continue
+        say({"c": n, "begun": True})
+        outcome, took = _run_one(item, None, limit)
+        say({"c": n, "outcome": outcome.value, "cpu": took, "message": PHASES.message})
+        swap(undo)
+    say({"done": True, "rung": STATE.bell.rung})
 
 
 def _imported(path: str) -> bool:

@@ -59,9 +59,15 @@ class Candidate:
 class ForkServer:
     """Reads requests, forks, listens to the forks. `serve` returns only inside a fork."""
 
-    def __init__(self, channel: int, others: dict[str, Callable[[Message], Message]]) -> None:
+    def __init__(
+        self,
+        channel: int,
+        others: dict[str, Callable[[Message], Message]],
+        check: Callable[[Message], Message | None] = lambda _request: None,
+    ) -> None:
         self._channel = channel
         self._others = others
+        self._check = check  # says what is known without a fork: a refusal
         self._running: dict[int, Candidate] = {}  # by the read end of its pipe
         self._selector = selectors.DefaultSelector()
         self._selector.register(channel, selectors.EVENT_READ)
@@ -78,6 +84,11 @@ class ForkServer:
                     self._end()
                 elif message["op"] in self._others:
                     send(self._channel, self._others[message["op"]](message))
+                elif (known := self._check(message)) is not None:
+                    send(
+                        self._channel,
+                        {"n": message["n"], "said": json.dumps(known), "stopped": "", "signal": 0},
+                    )
                 elif (say := self._fork(message)) is not None:
                     return message, say
             self._stop_overdue()

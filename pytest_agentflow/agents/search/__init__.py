@@ -8,20 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict
+from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict, steady
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief, Candidate
 from pytest_agentflow.agents.search.choose import best_first, merit
 from pytest_agentflow.agents.search.edits import Source, apply
+from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import Ranked, generate
 from pytest_agentflow.agents.search.screening import Screening, Trial
 from pytest_agentflow.agents.search.suspicion import line_scores
-from pytest_agentflow.core.model import Spend
+from pytest_agentflow.core.model import Outcome, Spend
 
 VERSION = "1"
 OFFERED = 5  # candidates handed to the oracle
 ENOUGH = 12  # plausible patches after which looking for more stops
-LOOK_ON = 1.0  # after the first plausible patch, go on for that share of the candidates tried so far …
-LOOK_ON_LEAST = 150  # … and at least that many
+LOOK_ON = 0.3  # after the first plausible patch, go on for that share of the candidates tried so far …
+LOOK_ON_LEAST = 100  # … and at least that many
 
 
 class SearchAgent:
@@ -40,6 +41,8 @@ class SearchAgent:
 
     def attempt(self, brief: Brief, bench: Bench) -> AgentReport:
         began = time.monotonic()
+        if "run_spec" not in brief.config:
+            return AgentReport(AgentOutcome.ERROR, "the search needs to know how the project's tests are run")
         search = Search(brief, bench, began, {**self._config, **brief.config})
         with WarmRunner() as runner:
             search.run(runner)
@@ -103,29 +106,43 @@ class Search:
         self.notes["runner"] = {"mode": mode, "not_available": dict(runner.why)}
         # Slow ones last: most candidates are refused by the first test.
         targets = tuple(sorted(attempt.visible, key=lambda t: (t in hanging, seconds.get(t, 1e9))))
-        return Screening(
-            runner, targets, guards, seconds, hanging, mode, int(self.config.get("processes", 2))
-        )
+        typical = max((s for i, s in seconds.items() if i not in base.outcomes), default=0.005)
+        screening = Screening(runner, targets, guards, seconds, hanging, mode, typical=typical)
+        screening.parallel = int(self.config.get("processes", 2))
+        if mode == HOT and self.config.get("batches", True):
+            screening.expect = self._steady(runner, targets[0])
+        self.notes["runner"]["batches"] = screening.expect is not None
+        return screening
 
     def _measure(self, runner: WarmRunner, ids: tuple[str, ...], mode: str) -> WarmVerdict:
-        """Run tests on the base; one that hangs must not hide those behind it."""
-        outcomes, seconds, left = {}, {}, ids
-        hang = float(self.config.get("hang_seconds", 2.0))
-        while left:
+        """Run tests on the base; one that hangs must not hide those behind it, and three that hang are enough."""
+        outcomes, seconds, messages, left, hung = {}, {}, {}, ids, 0
+        hang = float(self.config.get("hang_seconds", 1.0))
+        while left and hung < 3:
             limits = Limits(default=hang, wall=max(60.0, self.brief.deadline / 4), stop=False)
             runner.submit(Job({}, left, limits, mode))
             _, verdict = runner.next()
             outcomes.update(verdict.outcomes)
             seconds.update(verdict.seconds)
+            messages.update(verdict.messages)
             rest = tuple(i for i in left if i not in verdict.outcomes)
             if verdict.complete or len(rest) == len(left) or verdict.killed == "wall":
                 break
-            left = rest
-        return WarmVerdict(outcomes, {}, mode, rung=False, complete=True, seconds=seconds)
+            left, hung = rest, hung + 1
+        for test in left if hung == 3 else ():
+            outcomes.setdefault(test, Outcome.TIMEOUT)
+        return WarmVerdict(outcomes, messages, mode, rung=False, complete=True, seconds=seconds)
+
+    def _steady(self, runner: WarmRunner, test: str) -> str | None:
+        """How a target fails when it is run again and again in one process; None when that is not always the same."""
+        jobs = [Job({}, (test,), Limits(default=1.0)) for _ in range(4)]
+        runner.screen(jobs, "")
+        said = {steady(m) for m in (runner.next()[1].messages.get(test, "") for _ in jobs)}
+        return said.pop() if len(said) == 1 and said != {""} else None
 
     def _screen(self, screening: Screening, queue: list[Ranked]) -> None:
         enough = 0
-        seen: set[tuple[bytes, ...]] = set()
+        seen: set[object] = set()
         for ranked in queue:
             if self._over(screening) or (enough and screening.tried >= enough):
                 break
@@ -134,7 +151,7 @@ class Search:
                 continue
             while screening.runner.busy >= screening.parallel:
                 screening.collect()
-            screening.submit(Trial((ranked.edit,), ranked.cost, files))
+            screening.offer(Trial((ranked.edit,), ranked.cost, files))
             if screening.plausible and not enough:
                 enough = screening.tried + max(LOOK_ON_LEAST, int(LOOK_ON * screening.tried))
             self._tell(screening)
@@ -142,20 +159,13 @@ class Search:
             self.stopped = self.stopped or "every candidate was tried"
         screening.drain()
 
-    def _files(self, ranked: Ranked, seen: set[tuple[bytes, ...]]) -> dict[str, bytes] | None:
-        files = apply(self.sources, (ranked.edit,))
-        for path, data in files.items():
-            if data == self.sources[path].data:
-                return None
-            try:
-                compile(data, path, "exec", dont_inherit=True)
-            except (SyntaxError, ValueError, RecursionError):
-                return None
-        key = tuple(files.values())
-        if key in seen:
+    def _files(self, ranked: Ranked, seen: set[object]) -> dict[str, bytes] | None:
+        """The candidate's files, or None for what is no Python or compiles to something that was tried."""
+        form = normal_form(self.sources[ranked.edit.path], ranked.edit)
+        if form is None or form in seen:
             return None
-        seen.add(key)
-        return files
+        seen.add(form)
+        return apply(self.sources, (ranked.edit,))
 
     def _retry_slow(self, screening: Screening) -> None:
         """Candidates that failed nothing and only ran out of time get more of it, most likely ones first."""
