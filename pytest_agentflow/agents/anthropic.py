@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pytest_agentflow.adapters import prices
 from pytest_agentflow.agents import prompt, tools
@@ -28,6 +29,7 @@ from pytest_agentflow.errors import AgentflowError
 MODEL = "claude-sonnet-5-5"
 KEY, BASE_URL = "ANTHROPIC_API_KEY", "https://api.anthropic.com"
 AMBIENT = ("ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE")
+HOSTS = "AGENTFLOW_ALLOWED_HOSTS"
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 KNOWN = frozenset(
     [
@@ -133,11 +135,22 @@ def make_client(config: Mapping[str, Any], key: str) -> Any:
             f"the model agent has no key: {KEY} is not set",
             "set it in the environment of pytest, or use --agent search, which needs none",
         )
+    base_url = str(config.get("base_url") or BASE_URL)
+    _check_host(base_url, os.environ.get(HOSTS, ""))
     import anthropic
 
-    return anthropic.Anthropic(
-        api_key=key, base_url=str(config.get("base_url") or BASE_URL), max_retries=0, timeout=600.0
-    )
+    return anthropic.Anthropic(api_key=key, base_url=base_url, max_retries=0, timeout=600.0)
+
+
+def _check_host(base_url: str, allowed: str) -> None:
+    """The key goes to the vendor, to this machine, or to a host that the user's own environment names."""
+    host = urlsplit(base_url).hostname or ""
+    known = {"api.anthropic.com", "localhost", "127.0.0.1", "::1"}
+    if host not in known | {name.strip() for name in allowed.split(",")}:
+        raise AgentflowError(
+            f"the configuration would send the key to {host or base_url!r}",
+            f"a repository may not decide that: if you mean it, set {HOSTS}={host} in your environment",
+        )
 
 
 def _from_factory(factory: str, key: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from pytest_agentflow.agents import prompt, stops
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief
 from pytest_agentflow.agents.command import tree_state
+from pytest_agentflow.agents.conversation_log import ConversationLog
 from pytest_agentflow.agents.model_call import Caller, Turn
 from pytest_agentflow.agents.tools import Result, ToolBox
 
@@ -38,11 +39,13 @@ def converse(settings: Settings, brief: Brief, bench: Bench, caller: Caller, box
     messages: list[dict[str, Any]] = [{"role": "user", "content": box.task()}]
     bench.record("prompt", {"system": box.system, "task": messages[0]["content"]})
     notes: dict[str, Any] = {"model": settings.model, "turns": 0}
+    log = ConversationLog(brief.directory, box.redactor)
     try:
-        ended, message = _turns(settings, bench, caller, box, messages, notes)
+        ended, message = _turns(settings, bench, caller, box, messages, notes, log)
         outcome = None
     except stops.Stopped as stop:
         outcome, ended, message = stop.outcome, stop.ended, str(stop)
+    log.say(f"== ended: {ended}: {message}; {caller.spend.calls} paid calls, ${caller.spend.usd:.4f}")
     changed = tree_state(brief.workspace) != before
     if outcome is None:
         outcome = AgentOutcome.CHANGED if changed else AgentOutcome.NO_CHANGE
@@ -59,6 +62,7 @@ def _turns(
     box: ToolBox,
     messages: list[dict[str, Any]],
     notes: dict[str, Any],
+    log: ConversationLog,
 ) -> tuple[str, str]:
     cuts = 0
     for number in range(1, settings.max_turns + 1):
@@ -68,13 +72,16 @@ def _turns(
             raise stops.out_of_time()
         turn = caller.turn(_request(settings, box, messages))
         notes["turns"], notes["replayed"] = number, notes.get("replayed", 0) + turn.replayed
+        log.turn(number, turn.stop_reason, turn.usage, turn.spend.usd, turn.replayed)
+        for block in turn.content:
+            log.words(block)
         bench.progress(f"turn {number}: {turn.stop_reason}", turn=number, usd=caller.spend.usd)
         if turn.content:
             messages.append({"role": "assistant", "content": turn.content})
         cuts = cuts + 1 if turn.stop_reason == "max_tokens" else 0
         if cuts > MOST_CUTS:
             raise stops.failed("max_tokens", f"{cuts} replies in a row were cut off by the output limit")
-        answer = _answer(turn, box, bench, caller)
+        answer = _answer(turn, box, bench, caller, log)
         if box.over:
             return (
                 ("gave_up", "says that test and code disagree") if box.gave_up else ("finished", _words(turn))
@@ -103,11 +110,13 @@ def _request(settings: Settings, box: ToolBox, messages: Sequence[Mapping[str, A
     return request
 
 
-def _answer(turn: Turn, box: ToolBox, bench: Bench, caller: Caller) -> list[dict[str, Any]] | None:
+def _answer(
+    turn: Turn, box: ToolBox, bench: Bench, caller: Caller, log: ConversationLog
+) -> list[dict[str, Any]] | None:
     """What to send back: tool results, a word after a cut, nothing but the same again (pause), or None at the end."""
     calls = [block for block in turn.content if block.get("type") == "tool_use"]
     if turn.stop_reason == "tool_use" and calls:
-        return _run_all(calls, box, bench, caller)
+        return _run_all(calls, box, bench, caller, log)
     if turn.stop_reason == "max_tokens":
         cut = [_result(call, Result(CUT_OFF, error=True)) for call in calls]
         return cut or [{"type": "text", "text": GO_ON}]
@@ -122,7 +131,7 @@ def _answer(turn: Turn, box: ToolBox, bench: Bench, caller: Caller) -> list[dict
 
 
 def _run_all(
-    calls: Sequence[Mapping[str, Any]], box: ToolBox, bench: Bench, caller: Caller
+    calls: Sequence[Mapping[str, Any]], box: ToolBox, bench: Bench, caller: Caller, log: ConversationLog
 ) -> list[dict[str, Any]]:
     """Run every call and answer all of them in one message.
 
@@ -142,6 +151,7 @@ def _run_all(
             "error": result.error,
         }
         bench.record("tool", {**payload, "seconds": round(time.monotonic() - started, 3)})
+        log.call(call.get("name"), call.get("input"), result.text, result.error)
         results.append(_result(call, result))
         if box.over:
             break

@@ -40,6 +40,9 @@ Rules:
 """
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_FRAME = re.compile(r"\S.*:\d+: in ")
+_RUNNER = re.compile(r"\S*/(?:_pytest|pluggy|pytest_agentflow|xdist)/\S+:\d+: in ")
+_SITE = re.compile(r"\S*/site-packages/")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -88,6 +91,20 @@ def for_command(brief: Brief) -> str:
     return f"{SYSTEM}\n{task(brief)}\n\n{closing}\n"
 
 
+def short(traceback: str) -> str:
+    """A traceback without the frames of the test runner: what is left begins at the test."""
+    kept: list[str] = []
+    hidden = False
+    for line in traceback.splitlines():
+        if _FRAME.match(line):
+            hidden = bool(_RUNNER.match(line))
+        elif line.startswith("E "):
+            hidden = False
+        if not hidden:
+            kept.append(_SITE.sub("site-packages/", line))
+    return "\n".join(kept)
+
+
 def _targets(visible: Iterable[str], failures: Mapping[str, Failure]) -> str:
     lines, room = ["# Failing tests", "Make these pass:"], FAILURES_CAP
     for nodeid in visible:
@@ -95,7 +112,7 @@ def _targets(visible: Iterable[str], failures: Mapping[str, Failure]) -> str:
         lines.append(f"- {_inline(nodeid)}")
         if failure is None:
             continue
-        text = failure.text or f"{failure.kind}: {failure.message}"
+        text = short(failure.text) or f"{failure.kind}: {failure.message}"
         if room <= 0:
             lines.append("  (traceback left out: the harness's cap for tracebacks is reached)")
             continue

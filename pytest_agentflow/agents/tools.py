@@ -221,7 +221,7 @@ def describe(record: SessionRecord, wanted: list[str]) -> str:
     for nodeid in wanted:
         result = record.results.get(nodeid)
         if result and result.failure:
-            shown = result.failure.text or f"{result.failure.kind}: {result.failure.message}"
+            shown = prompt.short(result.failure.text) or f"{result.failure.kind}: {result.failure.message}"
             lines.append(f"--- {nodeid}\n{cut(shown, FAILURE_CAP)}")
     return re.sub(r"0x[0-9a-f]{6,}", "0x…", "\n".join(lines))
 

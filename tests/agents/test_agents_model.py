@@ -456,3 +456,44 @@ def test_the_sdk_is_not_imported_before_an_attempt_needs_it() -> None:
     code = "import sys; from pytest_agentflow.agents.anthropic import AnthropicAgent as A; A('anthropic', {}).fingerprint({}); print('anthropic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_repository_cannot_send_the_key_to_a_host_of_its_own(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_agentflow.agents.anthropic import make_client
+
+    config = {"base_url": "https://models.example.net"}
+    with pytest.raises(AgentflowError, match=r"send the key to 'models\.example\.net'"):
+        make_client(config, KEY)
+    monkeypatch.setenv("AGENTFLOW_ALLOWED_HOSTS", "gateway.example.org, models.example.net")
+    make_client(config, KEY).close()
+
+
+def test_the_log_tells_every_turn_tool_call_token_and_dollar(converse: Converse, tmp_path: Path) -> None:
+    run = converse(
+        [tool("bash", command="echo hello", say="I look around"), FIX, text(f"done {KEY}")],
+        directory=tmp_path / "a",
+    )
+    log = (tmp_path / "a/agent.log").read_text()
+    assert log.count("== turn ") == 3
+    for piece in (
+        "I look around",
+        "-> bash {'command': 'echo hello'}",
+        "<- hello",
+        "edited calc.py",
+        "== ended: end_turn",
+    ):
+        assert piece in log
+    assert f"3 paid calls, ${run.report.spend.usd:.4f}" in log
+    assert KEY not in log
+
+
+def test_a_traceback_begins_at_the_test() -> None:
+    from pytest_agentflow.agents.prompt import short
+
+    long = "/x/site-packages/_pytest/runner.py:361: in from_call\n    result = func()\n/x/site-packages/pluggy/_caller.py:1: in f\n    x\n             ^^^\ntest_calc.py:5: in test_add\n    assert add(1, 2) == 3\n/x/site-packages/numpy/core.py:3: in dot\n    y\nE   assert -1 == 3"
+    assert (
+        short(long)
+        == "test_calc.py:5: in test_add\n    assert add(1, 2) == 3\nsite-packages/numpy/core.py:3: in dot\n    y\nE   assert -1 == 3"
+    )
