@@ -33,10 +33,10 @@ def main(argv: list[str] | None = None) -> int:
         if name == wanted:
             module = importlib.import_module(f"pytest_agentflow.commands.{name}")
             module.add_arguments(sub)
-            sub.set_defaults(run=module.run)
+            sub.set_defaults(handler=module.run)
     args = parser.parse_args(arguments)
     try:
-        return int(args.run(args))
+        return int(args.handler(args))
     except AgentflowError as error:
         print(f"agentflow {args.command}: {error}", file=sys.stderr)  # noqa: T201 - the console is this module's job
         return error.exit_code

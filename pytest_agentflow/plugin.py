@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -28,9 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             shape["metavar"] = option.metavar or "VALUE"
         default = f" (default: {option.default})" if option.default not in (None, False, ()) else ""
         group.addoption(f"--{option.name}", dest=option.dest, help=option.help + default, **shape)
-        parser.addini(
-            option.dest, option.help, type="args" if option.kind == "list" else "string", default=None
-        )
+        kind: Literal["args", "string"] = "args" if option.kind == "list" else "string"
+        parser.addini(option.dest, option.help, type=kind, default=None)
     for name in _SESSION_FEATURES.values():
         feature = _session_feature(name)
         if feature is not None:

@@ -16,13 +16,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pytest_agentflow import hookspecs
-from pytest_agentflow.adapters import import_roots, sandbox, snapshot, workspaces
+from pytest_agentflow.adapters import delivery, import_roots, sandbox, snapshot, workspaces
 from pytest_agentflow.adapters.journal import Journal
 from pytest_agentflow.adapters.repository import Repository, open_repository
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.workspaces import Pool
-from pytest_agentflow.agents import registry
+from pytest_agentflow.agents import preflight, registry
 from pytest_agentflow.core import codec
+from pytest_agentflow.core.consent import Decision
 from pytest_agentflow.core.events import INTERRUPTED, RESUMED, STARTED, Event, content_key
 from pytest_agentflow.core.plan import Bounds
 from pytest_agentflow.core.redact import Redactor
@@ -84,7 +85,12 @@ def _session(request: Request, repository: Repository, home: Path) -> int:
         else:
             view.stage(name, data.get("text", ""))
 
+    delivery.recover_all(
+        repository, home / "runs"
+    )  # what a killed process was about to write, whole or not at all
     run = _resumed(request, repository, home) if _resumes(request) else _fresh(request, repository, home)
+    for note in run.base.notes:
+        view.note(note)
     journal = Journal(run.directory / "journal.jsonl", listen, redact.text)
     live = _complete(run, journal, progress)
     _begin(live, request, repository)
@@ -129,7 +135,7 @@ def _resumes(request: Request) -> bool:
 
 
 def _fresh(request: Request, repository: Repository, home: Path) -> _Parts:
-    settings = Settings.from_json(request["settings"])
+    settings = consented(request, Settings.from_json(request["settings"]))
     run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
     directory = home / "runs" / run_id
     directory.mkdir(parents=True)
@@ -239,7 +245,7 @@ def _resumed(request: Request, repository: Repository, home: Path) -> _Parts:
             "Only budgets, deadline and lanes can be raised.",
         )
     raised = {k: v for k, v in given.items() if k != "agent_resume"}
-    settings = Settings({**settings, **raised}, settings.sections)
+    settings = consented(request, Settings({**settings, **raised}, settings.sections))
     base = snapshot.load(directory / "base.git", started["base"])
     spec = RunSpec.from_json(started["spec"])
     selection = codec.decode(Selection, started["selection"])
@@ -259,7 +265,8 @@ def find_run(home: Path, wanted: str) -> Path:
 
 
 def _complete(parts: _Parts, journal: Journal, progress: Any) -> Run:
-    cascade = agents_of(parts.settings)
+    sections = parts.settings.sections.get("agents", {})
+    cascade = preflight.cascade_of(parts.settings.agent, sections, parts.settings.agent_model)
     versions = []
     for name in cascade:
         config = agent_config(parts.settings, name)
@@ -299,6 +306,8 @@ def _complete(parts: _Parts, journal: Journal, progress: Any) -> Run:
 
 
 _NOT_IN_KEY = {
+    "agent_max_attempts",
+    "agent_confirm",
     "agent_resume",
     "agent_budget_usd",
     "agent_budget_tokens",
@@ -308,11 +317,45 @@ _NOT_IN_KEY = {
 }
 
 
-def agents_of(settings: Settings) -> tuple[str, ...]:
-    """The cascade. `auto` is the search, then the configured model."""
-    if settings.agent != "auto":
-        return tuple(name.strip() for name in settings.agent.split(",") if name.strip())
-    return ("search", "anthropic") if settings.agent_model else ("search",)
+def consented(request: Request, settings: Settings) -> Settings:
+    """The settings with the agents that may run and the caps that hold; money is asked for once, before anything is made.
+
+    Raises AgentflowError when a paid agent lacks a cap, a price or the user's word.
+    """
+    if settings.agent_plan:
+        return settings
+    sections = settings.sections.get("agents", {})
+    cascade = preflight.cascade_of(settings.agent, sections, settings.agent_model)
+    decision = preflight.preflight(
+        settings.agent,
+        {name: agent_config(settings, name) for name in cascade},
+        cascade,
+        environ=os.environ,
+        terminal=request["terminal"],
+        confirmed=settings.agent_confirm,
+        usd=settings.agent_budget_usd,
+        tokens=settings.agent_budget_tokens,
+        attempts=settings.agent_max_attempts,
+        secrets=request["secrets"],
+    )
+    for note in decision.notes:
+        sys.stderr.write(f"agentflow: {note}\n")
+    if decision.ask and not _agreed(decision):
+        raise AgentflowError("Nothing was started.", "Use --agent search for the free search alone.")
+    caps = {
+        "agent": ",".join(decision.agents),
+        "agent_budget_usd": decision.usd,
+        "agent_budget_tokens": decision.tokens,
+        "agent_max_attempts": decision.attempts or settings.agent_max_attempts,
+    }
+    return Settings({**settings, **caps}, settings.sections)
+
+
+def _agreed(decision: Decision) -> bool:
+    cap = f" up to ${decision.usd:g}" if decision.usd is not None else ""
+    sys.stderr.write(f"{', '.join(decision.agents)} may spend money{cap}. Go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _begin(run: Run, request: Request, repository: Repository) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from pytest_agentflow.adapters import import_roots
+from pytest_agentflow.agents import registry
 from pytest_agentflow.errors import AgentflowError
-from pytest_agentflow.settings import OPTIONS, resolve, split_arguments
+from pytest_agentflow.settings import OPTIONS, Settings, resolve, split_arguments
 
 SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 # What tests may see of the user's environment. Everything else needs --agent-env.
@@ -38,8 +39,9 @@ def take_over(config: pytest.Config) -> int:
         return error.exit_code
     reader, writer = os.pipe()
     command = [sys.executable, "-I", "-c", _BOOTSTRAP.format(paths=_import_path(), fd=reader)]
+    hidden = {*SECRETS, *request["secrets"]}
     environment = {
-        k: v for k, v in os.environ.items() if k not in SECRETS and not k.startswith("PYTEST_XDIST")
+        k: v for k, v in os.environ.items() if k not in hidden and not k.startswith("PYTEST_XDIST")
     }
     process = subprocess.Popen(command, pass_fds=(reader,), env=environment)
     os.close(reader)
@@ -82,7 +84,7 @@ def handover(config: pytest.Config) -> dict[str, Any]:
         "selection": list(getattr(config.known_args_namespace, "file_or_dir", [])),
         "import_facts": import_roots.collect_facts(),
         "env": child_env(os.environ, settings.agent_env),
-        "secrets": {name: os.environ[name] for name in SECRETS if os.environ.get(name)},
+        "secrets": {name: os.environ[name] for name in _secret_names(settings) if os.environ.get(name)},
         "terminal": sys.stdout.isatty(),
         "verbosity": int(getattr(config.known_args_namespace, "verbose", 0) or 0),
         "color": getattr(config.known_args_namespace, "color", "auto"),
@@ -93,6 +95,11 @@ def child_env(environ: Mapping[str, str], extra: tuple[str, ...]) -> dict[str, s
     """The part of the user's environment that tests may see. A secret is refused even when it is named."""
     names = set(ALLOWED) | set(extra)
     return {k: v for k, v in environ.items() if k in names and k not in SECRETS}
+
+
+def _secret_names(settings: Settings) -> tuple[str, ...]:
+    """Credentials that the controller must hold: the model's, and what configured command agents name."""
+    return (*SECRETS, *sorted(registry.secret_names(settings.sections.get("agents", {}))))
 
 
 def _table(config: pytest.Config) -> dict[str, Any]:

@@ -110,4 +110,9 @@ class Agent(Protocol):
 
 
 class OverBudget(Exception):
-    """A reservation that would break a cap; the message names the cap."""
+    """A reservation that would break a cap; the message names the cap.
+
+    `temporary` says that only calls in flight stand in the way: it may fit once they are settled.
+    """
+
+    temporary = False

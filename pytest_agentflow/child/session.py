@@ -48,11 +48,28 @@ def _relative(path: str, top: str) -> str:
     return path[len(top) + 1 :].replace(os.sep, "/") if inside else path
 
 
+def _machinery() -> tuple[str, ...]:
+    """Where pytest, pluggy and unittest live: their frames say nothing about the failure."""
+    import unittest
+
+    import _pytest
+    import pluggy
+
+    return tuple(os.path.dirname(str(m.__file__)) + os.sep for m in (_pytest, pluggy, unittest))  # noqa: PTH120
+
+
+def relevant(excinfo: pytest.ExceptionInfo[BaseException]) -> list[Any]:
+    """The traceback without the test machinery's frames; all of it when nothing else is left."""
+    machinery = _machinery()
+    entries = list(excinfo.traceback)
+    return [e for e in entries if not str(e.path).startswith(machinery)] or entries
+
+
 def describe_failure(
     excinfo: pytest.ExceptionInfo[BaseException], when: str, top: str, text: bool
 ) -> dict[str, Any]:
     """A failure as JSON primitives: they must survive xdist's serialisation."""
-    entries = list(excinfo.traceback)
+    entries = relevant(excinfo)
     if len(entries) > MAX_FRAMES:
         entries = entries[: MAX_FRAMES // 2] + entries[-MAX_FRAMES // 2 :]
     frames = [[_relative(str(e.path), top), e.lineno + 1, e.name] for e in entries]
@@ -63,7 +80,12 @@ def describe_failure(
     rendered = ""
     if text:
         try:
-            rendered = str(excinfo.getrepr(style="short", showlocals=False, truncate_locals=True))
+            shown = pytest.ExceptionInfo.from_exception(excinfo.value)
+            rendered = str(
+                shown.getrepr(
+                    style="short", truncate_locals=True, tbfilter=lambda e: type(e.traceback)(relevant(e))
+                )
+            )
         except Exception as error:  # noqa: BLE001 - project code runs in __repr__
             rendered = f"<no representation: {type(error).__name__}>"
     return {

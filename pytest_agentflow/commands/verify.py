@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """0: everything holds; 1: something was altered or does not hold any more."""
     from pytest_agentflow.stages.reverify import reverify
 
-    checks = reverify(find(Path.cwd(), args.run), execute=not args.no_execute, say=_say)
+    checks = reverify(find(Path.cwd(), args.run_id), execute=not args.no_execute, say=_say)
     wrong = [c for c in checks if not c.agrees]
     for check in checks:
         mark = "ok " if check.agrees else "NOT"

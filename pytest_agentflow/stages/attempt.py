@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_agentflow import hookspecs
-from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters import patches, snapshot
 from pytest_agentflow.adapters.broker import Address, Link, die_with
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.snapshot import Snapshot
@@ -132,7 +132,7 @@ def make_attempt(lane: Lane, attempt: Attempt) -> None:
         message = f"{type(error).__name__}: {error}"
         record = AttemptRecord(attempt.id, attempt.key, attempt.agent, "harness_error", message)
         evidence = None
-    (directory / "patch.diff").write_text(record.patch.text, encoding="utf-8")
+    patches.save(record.patch, directory / "patch.diff")
     if evidence is not None:
         write_json(directory / "evidence.json", codec.encode(evidence))
     elapsed = Spend(seconds=time.monotonic() - began - record.spend.seconds)
@@ -152,8 +152,8 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
         with lane.pool.lease(lane.base, attempt.id) as workspace:
             bench = LaneBench(lane.link, attempt.id, workspace, scratch, lane.spec)
             report = agent.attempt(_brief(lane, attempt, workspace, directory, scratch, config), bench)
-            patches = _patches(lane, report, workspace)
-        chosen, evidence, judged = _judge_candidates(lane, attempt, patches, scratch)
+            offered = _patches(lane, report, workspace)
+        chosen, evidence, judged = _judge_candidates(lane, attempt, offered, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     record = AttemptRecord(
@@ -239,19 +239,19 @@ def _patches(lane: Lane, report: AgentReport, workspace: Path) -> list[Patch]:
             snapshot.with_files(lane.base, candidate.files) for candidate in report.candidates[:MAX_JUDGED]
         )
         return [p for tree in made if (p := snapshot.between(lane.base, tree))]
-    if report.outcome in (AgentOutcome.GAVE_UP, AgentOutcome.OVER_BUDGET):
-        return []
+    if report.outcome is AgentOutcome.GAVE_UP:
+        return []  # what it leaves behind is no offer
     patch = snapshot.diff(lane.base, workspace)
     return [patch] if patch else []
 
 
 def _judge_candidates(
-    lane: Lane, attempt: Attempt, patches: Sequence[Patch], scratch: Path
+    lane: Lane, attempt: Attempt, offered: Sequence[Patch], scratch: Path
 ) -> tuple[Patch, Evidence | None, int]:
     """Judge best first and keep the first plausible one; a weak one is kept while a plausible one may follow."""
     kept: tuple[Patch, Evidence, Verdict] | None = None
     judged = 0
-    for n, patch in enumerate(patches):
+    for n, patch in enumerate(offered):
         context = VerifyContext(
             spec=lane.spec,
             base=lane.base,

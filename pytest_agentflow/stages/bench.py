@@ -48,9 +48,11 @@ class LaneBench:
         try:
             return str(self._ask("reserve", tokens=tokens, usd=usd, seconds=seconds))
         except BrokerError as error:
-            if error.kind == "OverBudget":
-                raise OverBudget(str(error)) from None
-            raise
+            if error.kind not in ("OverBudget", "OverBudgetForNow"):
+                raise
+            refused = OverBudget(str(error))
+            refused.temporary = error.kind == "OverBudgetForNow"
+            raise refused from None
 
     def settle(self, reservation: str, spend: Spend) -> None:
         self._ask("settle", reservation=reservation, spend=codec.encode(spend))
@@ -67,6 +69,11 @@ class LaneBench:
     def replay(self, request_hash: str) -> Mapping[str, Any] | None:
         found: Mapping[str, Any] | None = self._ask("replay", request_hash=request_hash)
         return found
+
+    def pace(self, verb: str, ticket: str, retry_after: float | None = None) -> Mapping[str, Any]:
+        """Rate limits are shared by all lanes: when may this call start, and is waiting hopeless?"""
+        answer: Mapping[str, Any] = self._ask("pace", step=verb, ticket=ticket, retry_after=retry_after)
+        return answer
 
     def cancelled(self) -> bool:
         """Asked often by searches, so the answer is remembered for a moment. No controller counts as cancelled."""
@@ -87,6 +94,7 @@ class LaneBench:
         network: bool = False,
         writable: Sequence[Path] = (),
         readable: Sequence[Path] = (),
+        memory_mb: int | None = None,
         **popen: Any,
     ) -> subprocess.Popen[bytes]:
         """Start a program with the workspace as its directory, in the attempt's sandbox and a process group of its own."""
@@ -96,7 +104,7 @@ class LaneBench:
             writable=(self._workspace, self._scratch, *writable),
             hidden=tuple(Path(p) for p in self._spec.hidden),
             readable=(*(Path(p) for p in self._spec.readable), *readable),
-            memory_mb=self._spec.memory_mb,
+            memory_mb=memory_mb or self._spec.memory_mb,
             file_mb=self._spec.file_mb,
         )
         return sandbox.popen(

@@ -7,7 +7,9 @@ begins an attempt, charges the ledger, judges a result and journals any of it.
 from __future__ import annotations
 
 import json
+import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from pytest_agentflow.core.budget import Ledger, Refusal
 from pytest_agentflow.core.events import AGENT, DISPATCHED, VERIFIED
 from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Spend, Verdict, VerdictKind
 from pytest_agentflow.core.plan import follow_up
+from pytest_agentflow.core.ratelimit import Gate, pace
 from pytest_agentflow.stages.run import Run
 
 Judge = Callable[[Run, Attempt], AttemptResult]
@@ -26,6 +29,10 @@ Judge = Callable[[Run, Attempt], AttemptResult]
 
 class OverBudget(Exception):
     """A cap would break; the message names it."""
+
+
+class OverBudgetForNow(OverBudget):
+    """Only calls in flight stand in the way."""
 
 
 @dataclass
@@ -41,6 +48,7 @@ class Desk:
     in_flight: dict[str, str] = field(default_factory=dict)  # attempt -> lane
     results: dict[str, AttemptResult] = field(default_factory=dict)
     holders: list[str] = field(default_factory=list)  # lanes that hold a CPU slot
+    gate: Gate = field(default_factory=Gate)
     stopping: str | None = None  # why no further attempt is handed out
 
     def __post_init__(self) -> None:
@@ -142,7 +150,7 @@ class Desk:
                 payload["attempt"], tokens=payload["tokens"], usd=payload["usd"], seconds=payload["seconds"]
             )
             if isinstance(held, Refusal):
-                raise OverBudget(held.reason)
+                raise (OverBudgetForNow if held.temporary else OverBudget)(held.reason)
             self._journal_ledger(payload["attempt"])
             return held.id
 
@@ -168,6 +176,19 @@ class Desk:
             if event.event == AGENT and event.data.get("request_hash") == payload["request_hash"]:
                 return dict(event.data)
         return None
+
+    def on_pace(self, payload: Mapping[str, Any]) -> Any:
+        """One gate for all lanes: back-off after a rate limit, and a cap of calls in flight."""
+        with self._change:
+            wait = pace(
+                self.gate,
+                time.monotonic(),
+                payload["step"],
+                payload["ticket"],
+                payload["retry_after"],
+                random.random(),
+            )
+            return codec.encode(wait)
 
     def on_progress(self, payload: Mapping[str, Any]) -> None:
         self.run.progress("attempt", payload)

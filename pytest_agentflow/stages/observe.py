@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from pytest_agentflow.adapters import coverage_map, snapshot
 from pytest_agentflow.adapters.sessions import run_session
+from pytest_agentflow.child.recorder import ENVIRONMENT as RECORDER_ENVIRONMENT
 from pytest_agentflow.core.events import OBSERVED, content_key
 from pytest_agentflow.core.model import Observation, Outcome, SessionRecord, TestResult
 from pytest_agentflow.core.plan import pass_rate
@@ -90,8 +93,8 @@ def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: b
             scratch=scratch,
             timeout=run.seconds_left(run.settings.agent_suite_timeout),
             stall=run.settings.agent_test_timeout,
-            plugins={RECORDER: recorder},
-            extra_args=(*chosen.options, *chosen.xdist),
+            extra_args=("-p", RECORDER, *chosen.options, *chosen.xdist),
+            extra_env={RECORDER_ENVIRONMENT: json.dumps({**recorder, "top": os.path.realpath(workspace)})},
             cwd=chosen.cwd if ids is None else ".",
             writable=(Path(run.spec.bytecode),) if run.spec.bytecode else (),
         )

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.coverage_map import CoverageMap
+from pytest_agentflow.agents import preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.events import PLANNED, content_key
 from pytest_agentflow.core.model import Attempt, Cluster, Observation
 from pytest_agentflow.core.plan import Questions, first_attempts, questions
-from pytest_agentflow.stages.attempt import write_json
+from pytest_agentflow.stages.attempt import agent_config, write_json
 from pytest_agentflow.stages.run import Run
 
 NEIGHBOUR_UNITS = 3  # passing tests that reach one of the first suspects are a cluster's neighbours
@@ -85,10 +86,24 @@ def _questions(
         statements = _statement_lines(snapshot.content(tree, path) or b"")
         total += len(statements)
         covered += len(statements & coverage.lines_reached(path))
-    worst = len(clusters) * (run.bounds.retries + len(run.bounds.agents) - 1)
     return questions(
-        clusters, len(observation.failing), flaky, observation.duration, (covered, total), (worst, 0, 0.0)
+        clusters,
+        len(observation.failing),
+        flaky,
+        observation.duration,
+        (covered, total),
+        _worst(run, len(clusters)),
     )
+
+
+def _worst(run: Run, clusters: int) -> tuple[int, int, float]:
+    """Attempts, tokens and dollars if every attempt is made and each costs the most it can."""
+    cases = [preflight.worst_case(name, agent_config(run.settings, name)) for name in run.bounds.agents]
+    attempts = min(clusters * (run.bounds.retries + len(cases) - 1), run.bounds.max_attempts)
+    tokens, usd = preflight.bound(
+        cases, attempts, run.settings.agent_budget_usd, run.settings.agent_budget_tokens
+    )
+    return attempts, tokens, usd or 0.0
 
 
 def _statement_lines(source: bytes) -> set[int]:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters import delivery, snapshot
+from pytest_agentflow.adapters.patches import save
 from pytest_agentflow.core.events import DELIVERING, REPORTED
 from pytest_agentflow.core.integration import Car
 from pytest_agentflow.core.model import Observation
@@ -71,15 +72,11 @@ def show(run: Run, *, colour: bool, verbosity: int) -> None:
 
 def _deliver(run: Run, cars: Sequence[Car]) -> Mapping[str, Any]:
     """Branch first, then the tree, all or nothing; what cannot be applied stays as branch and patch files."""
-    from pytest_agentflow.adapters import delivery
-
     where = run.settings.agent_apply
     patches = run.directory / "patches"
     patches.mkdir(exist_ok=True)
     for n, car in enumerate(cars, 1):
-        (patches / f"{n:04}-{car.accepted.result.id}.patch").write_text(
-            car.accepted.result.patch.text, encoding="utf-8"
-        )
+        save(car.accepted.result.patch, patches / f"{n:04}-{car.accepted.result.id}.patch")
     if where == "none":
         return {"how": "patch files", "branch": "", "files": [str(patches)], "reason": ""}
     final = run.snapshot(cars[-1].tree)
@@ -94,9 +91,7 @@ def _deliver(run: Run, cars: Sequence[Car]) -> Mapping[str, Any]:
     return {"how": "tree", "branch": branch, "files": list(done.files), "reason": ""}
 
 
-def _commits(run: Run, cars: Sequence[Car]) -> list[Any]:
-    from pytest_agentflow.adapters import delivery
-
+def _commits(run: Run, cars: Sequence[Car]) -> list[delivery.Commit]:
     commits = []
     for car in cars:
         result = car.accepted.result
