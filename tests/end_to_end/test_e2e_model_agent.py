@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,7 +153,7 @@ def test_the_run_directory_tells_every_turn_tool_call_token_and_dollar(fixed: Fi
     assert dollars >= sum(turn["usd"] for turn in turns) > 0
     assert [e["seconds"] for e in events if e.get("kind") == "sleep"]
     transcript = (fixed.directory / "transcript.md").read_text()
-    assert f"{dollars:.4f}" in transcript or f"{dollars:.3f}" in transcript or "$" in fixed.done.stdout
+    assert re.search(r"model calls, [\d,]+ tokens, \\\$0\.\d+", transcript)
 
 
 def test_no_byte_of_the_key_is_in_any_artefact(fixed: Finished) -> None:
