@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import seeding
+import localisation_bugs as seeding
 
 from pytest_agentflow.adapters import coverage_map, units
 from pytest_agentflow.adapters.coverage_map import CoverageMap
@@ -55,20 +55,55 @@ class Case:
 # observing ---------------------------------------------------------------------------------------
 
 
-def observe(tree: Path, scratch: Path, python: str, paths: Sequence[str] = (), extra: Sequence[str] = (), timeout: float = 300, stall: float | None = None):
+def observe(
+    tree: Path,
+    scratch: Path,
+    python: str,
+    paths: Sequence[str] = (),
+    extra: Sequence[str] = (),
+    timeout: float = 300,
+    stall: float | None = None,
+):
     """The suite's outcomes and coverage map."""
     shutil.rmtree(scratch, ignore_errors=True)
     root = "src" if (tree / "src").is_dir() else "."
-    spec = RunSpec(python=python, import_roots=tuple(dict.fromkeys([root, "."])), env={"PATH": os.environ["PATH"]}, pytest_args=("-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "addopts="))
+    spec = RunSpec(
+        python=python,
+        import_roots=tuple(dict.fromkeys([root, "."])),
+        env={"PATH": os.environ["PATH"]},
+        pytest_args=("-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "addopts="),
+    )
     options = {"roots": ["."], "omit": [], "level": "lines", "out": str(scratch / "out")}
-    record = run_session(spec, tree, ids=None, paths=paths, scratch=scratch, timeout=timeout, stall=stall, extra_args=extra, plugins={"pytest_agentflow.child.recorder": options})
+    record = run_session(
+        spec,
+        tree,
+        ids=None,
+        paths=paths,
+        scratch=scratch,
+        timeout=timeout,
+        stall=stall,
+        extra_args=extra,
+        plugins={"pytest_agentflow.child.recorder": options},
+    )
     coverage = coverage_map.read(scratch / "out", tree)
     ids = tuple(record.results)
     return record, Observation("tree", ids, ids, record.results), coverage
 
 
-def keep(directory: Path, name: str, operator: str, truth: Sequence[tuple[str, int]], observation: Observation, coverage: CoverageMap) -> None:
-    told = {"name": name, "operator": operator, "truth": [list(t) for t in truth], "observation": codec.encode(observation)}
+def keep(
+    directory: Path,
+    name: str,
+    operator: str,
+    truth: Sequence[tuple[str, int]],
+    observation: Observation,
+    coverage: CoverageMap,
+) -> None:
+    told = {
+        "name": name,
+        "operator": operator,
+        "truth": [list(t) for t in truth],
+        "observation": codec.encode(observation),
+    }
     (directory / "case.json").write_text(json.dumps(told))
     (directory / "coverage.map").write_bytes(coverage.to_bytes())
 
@@ -77,7 +112,14 @@ def load(directory: Path) -> Case:
     told = json.loads((directory / "case.json").read_text())
     observation = codec.decode(Observation, told["observation"])
     coverage = CoverageMap.from_bytes((directory / "coverage.map").read_bytes())
-    return Case(directory, told["name"], told["operator"], tuple((p, n) for p, n in told["truth"]), observation, coverage)
+    return Case(
+        directory,
+        told["name"],
+        told["operator"],
+        tuple((p, n) for p, n in told["truth"]),
+        observation,
+        coverage,
+    )
 
 
 def seed_project(project: Path, work: Path, per: int, python: str, seed: int) -> None:
@@ -114,7 +156,11 @@ def seed_project(project: Path, work: Path, per: int, python: str, seed: int) ->
             buggy = bug.text
             (base / path).write_text(original, encoding="utf-8")
         failing = [t for t in seen.failing if t not in broken]
-        if len(seen.collected) != len(healthy.collected) or not failing or len(failing) > 0.2 * len(seen.collected):
+        if (
+            len(seen.collected) != len(healthy.collected)
+            or not failing
+            or len(failing) > 0.2 * len(seen.collected)
+        ):
             continue
         if any(r.outcome is Outcome.MISSING for r in seen.results.values()):
             continue
@@ -126,7 +172,10 @@ def seed_project(project: Path, work: Path, per: int, python: str, seed: int) ->
         (directory / "tree" / path).write_text(buggy, encoding="utf-8")
         kept = replace(seen, selected=tuple(failing))
         keep(directory, f"{name} #{made:02}", bug.operator, [(path, bug.line)], kept, recorded)
-        print(f"{name} #{made:02} {bug.operator} {path}:{bug.line} {len(failing)}/{len(seen.collected)}", flush=True)
+        print(
+            f"{name} #{made:02} {bug.operator} {path}:{bug.line} {len(failing)}/{len(seen.collected)}",
+            flush=True,
+        )
     shutil.rmtree(base, ignore_errors=True)
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -211,12 +260,22 @@ def report(directories: Sequence[Path], verbose: bool) -> None:
         rows.append(ranks)
         if verbose:
             failing = len(case.observation.failing)
-            print(f"{case.name:24}{case.operator:20}{failing:>4}/{len(case.observation.collected):<5} file {ranks.file:<5g} function {ranks.function:<6g} statement {ranks.statement:g}")
-    table([("file", [r.file for r in rows]), ("function", [r.function for r in rows]), ("statement", [r.statement for r in rows])])
+            print(
+                f"{case.name:24}{case.operator:20}{failing:>4}/{len(case.observation.collected):<5} file {ranks.file:<5g} function {ranks.function:<6g} statement {ranks.statement:g}"
+            )
+    table(
+        [
+            ("file", [r.file for r in rows]),
+            ("function", [r.function for r in rows]),
+            ("statement", [r.statement for r in rows]),
+        ]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("job", choices=["seed", "rank"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, default=Path("localisation-work"))

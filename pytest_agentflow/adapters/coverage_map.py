@@ -55,6 +55,10 @@ class CoverageMap:
     outside: tuple[int, ...] = ()
     edges: Mapping[str, Mapping[tuple[int, int], tuple[int, ...]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    outlines: Mapping[str, str] = field(
+        default_factory=dict
+    )  # path -> hash of what runs at import; for updates
+    seconds: float = 0.0  # what the recorded session took; for updates
 
     # questions -----------------------------------------------------------------------------------
 
@@ -156,6 +160,8 @@ class CoverageMap:
             "outside": self.outside,
             "edges": {p: [[a, b, *t] for (a, b), t in known.items()] for p, known in self.edges.items()},
             "notes": self.notes,
+            "outlines": dict(self.outlines),
+            "seconds": self.seconds,
         }
         arrays = [array("I", self.pair_files), array("I", map(len, self.pair_bits))]
         for kind in KINDS:
@@ -189,6 +195,8 @@ class CoverageMap:
             tuple(head["outside"]),
             {p: {(a, b): tuple(t) for a, b, *t in known} for p, known in head["edges"].items()},
             tuple(head["notes"]),
+            head["outlines"],
+            head["seconds"],
         )
 
 

@@ -25,6 +25,7 @@ class Records:
     outside: set[int] = field(default_factory=set)
     edges: dict[str, dict[tuple[int, int], set[int]]] = field(default_factory=dict)  # path -> edge -> tests
     notes: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)  # tests that were left out because their rows still hold
 
 
 def merge(directory: Path) -> Records:
@@ -61,6 +62,7 @@ class _Process:
             "R": self._row,
             "E": self._edges,
             "U": lambda f: self.uses.append((self.tests[int(f[0])], [int(n) for n in f[1].split(",")])),
+            "K": lambda f: self.records.kept.add(json.loads(f[0])),
             "N": lambda f: self.records.notes.append(json.loads(f[0])),
         }
         for line in lines:

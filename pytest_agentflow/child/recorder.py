@@ -99,6 +99,21 @@ class Recorder:
 
     # hooks ---------------------------------------------------------------------------------------
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out the tests whose rows still hold, when a list of them was given."""
+        listed = self.options.get("known")
+        if not listed:
+            return
+        with open(listed, encoding="utf-8") as stream:  # noqa: PTH123
+            known = set(json.load(stream))
+        dropped = [item for item in items if self.canonical(item.nodeid) in known]
+        for item in dropped:
+            self.output.kept(self.canonical(item.nodeid))
+        if dropped:
+            items[:] = [item for item in items if self.canonical(item.nodeid) not in known]
+            config.hook.pytest_deselected(items=dropped)
+
     def pytest_collection_finish(self) -> None:
         self.engine.pause()
         self.switch("outside")

@@ -5,7 +5,8 @@ One text file per process, appended test by test. Records, one a line, fields se
 - `F  path` names the next file number, `P  file  bitmap` the next pair number (bitmap: hexadecimal, little-endian bytes),
 - `T  json-nodeid` names the next test number, `X  json-name` the next fixture number,
 - `R  kind  owner  pair,pair,…` lines reached: kind `setup`, `call`, `teardown` (owner: test), `fixture` (owner: fixture), `import`,
-  `outside` (owner 0); `E` likewise for branch edges, `U  test  fixture,…` the fixtures a test stands on, `N  json-note`.
+  `outside` (owner 0); `E` likewise for branch edges, `U  test  fixture,…` the fixtures a test stands on, `N  json-note`,
+  `K  json-nodeid` a test that was left out because its rows are known.
 """
 
 from __future__ import annotations
@@ -69,6 +70,9 @@ class Output:
 
     def note(self, text: str) -> None:
         self._pending.append(f"N\t{json.dumps(text)}\n")
+
+    def kept(self, nodeid: str) -> None:
+        self._pending.append(f"K\t{json.dumps(nodeid)}\n")
 
     def flush(self) -> None:
         """Hand everything to the operating system. A fork of the tested code never writes into our file."""
