@@ -83,6 +83,7 @@ class ForkServer:
         self.paths, self.hash_seed = tuple(paths), hash_seed
         self.collected: tuple[str, ...] = ()
         self.collect_errors: tuple[str, ...] = ()
+        self.shared: dict[str, tuple[str, ...]] = {}  # test -> fixtures of wider scope than a function
         self.forks = True
         self.why_not = ""  # why every execution is a process of its own
         self.collect_cpu = 0.0
@@ -101,6 +102,7 @@ class ForkServer:
         server._session, hello = server._launch(fork=True)
         server.collected = tuple(hello["ids"])
         server.collect_errors = tuple(hello["errors"])
+        server.shared = {t: tuple(names) for t, names in zip(hello["ids"], hello["shared"], strict=True)}
         server.collect_cpu = float(hello["cpu"])
         server._index = {nodeid: n for n, nodeid in enumerate(server.collected)}
         if not hello["fork"]:

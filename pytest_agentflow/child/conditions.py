@@ -15,6 +15,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,8 @@ def apply(conditions: Conditions) -> None:
             time.tzset()
     if conditions.entropy is not None:
         set_entropy(conditions.entropy)
+    if conditions.jitter is not None:
+        delay_threads(conditions.jitter)
     if conditions.clock is not None:
         set_clock(conditions.clock)
     if conditions.seed is not None:
@@ -157,10 +160,25 @@ def replace(old: Any, new: Any) -> None:
         space[name] = new
 
 
+def delay_threads(seed: int) -> None:
+    """Every new thread starts late by a seeded delay: a schedule that the machine could choose at any time."""
+    chance, run = random.Random(f"jitter {seed}"), threading.Thread.run
+
+    def late(self: threading.Thread) -> None:
+        time.sleep(chance.uniform(0.0, 0.1))
+        run(self)
+
+    threading.Thread.run = late  # type: ignore[method-assign]
+
+
 def pin() -> None:
-    """Stay on one core, the one that the CPU hogs are on."""
+    """Stay on one core, the one that the CPU hogs are on, and yield to them."""
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(5)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:  # noqa: PTH123
+        group.write("5")  # where the scheduler shares by session, niceness counts within a session only
 
 
 def start_load(burners: int, disk: str | None) -> list[subprocess.Popen[bytes]]:

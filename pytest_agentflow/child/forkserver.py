@@ -233,6 +233,18 @@ def threads_alive() -> int:
         return threading.active_count()
 
 
+def shared_fixtures(item: pytest.Item) -> list[str]:
+    """The project's fixtures that this test shares with others: what their set-up leans on, all of them lean on."""
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    found = []
+    for name, definitions in known.items():
+        last = definitions[-1]
+        module = getattr(last.func, "__module__", "") or ""
+        if last.scope != "function" and not module.startswith(("_pytest.", "pytest_", "xdist.")):
+            found.append(f"{last.baseid}::{name}")
+    return found
+
+
 class ForkPlugin:
     """Takes the place of pytest's own loop over the tests."""
 
@@ -252,6 +264,7 @@ class ForkPlugin:
             {
                 "e": "collected",
                 "ids": [to_top_level(item.nodeid, rootdir) for item in session.items],
+                "shared": [shared_fixtures(item) for item in session.items],
                 "errors": self.errors,
                 "threads": threads_alive() - _before[0],
                 "fork": hasattr(os, "fork"),

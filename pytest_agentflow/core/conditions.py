@@ -20,6 +20,7 @@ class Conditions:
     zone: str | None = None  # TZ
     clock: float | None = None  # the wall clock starts at this epoch second, and ticks on
     burners: int = 0  # CPU hogs on the one core that the tests get
+    jitter: int | None = None  # new threads start late, by up to a tenth of a second; the seed of the delays
     disk: bool = False  # and one process that writes and syncs
 
     def to_json(self) -> dict[str, object]:
@@ -47,6 +48,8 @@ class Conditions:
             parts.append(f"clock from {self.clock:.0f}")
         if self.burners:
             parts.append(f"{self.burners} CPU hogs")
+        if self.jitter is not None:
+            parts.append(f"threads delayed (seed {self.jitter})")
         if self.disk:
             parts.append("disk load")
         return ", ".join(parts) or "as usual"

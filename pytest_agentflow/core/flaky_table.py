@@ -97,7 +97,10 @@ class Table:
             prefix = hash((prefix, step.nodeid))
             self.uses[step.nodeid] |= set(step.uses)
             self.writes[step.nodeid] |= set(step.writes)
-            if arm != "probe":
+            slow = (
+                bool(conditions.burners) and step.outcome is Outcome.TIMEOUT
+            )  # our own time-out: no verdict
+            if arm != "probe" and not slow:
                 self.sights[step.nodeid].append(sight)
                 self.duration.setdefault(step.nodeid, step.result.duration)
             found.append(sight)
@@ -120,7 +123,7 @@ class Table:
         """Two verdicts on identical inputs: (green, red)."""
         groups: dict[tuple[object, ...], dict[bool, Sight]] = defaultdict(dict)
         for sight in self.sights[test]:
-            if not sight.fixed or sight.conditions.burners or sight.arm in _DIRTY:
+            if not sight.fixed or sight.conditions.burners or sight.conditions.jitter or sight.arm in _DIRTY:
                 continue
             group = groups[sight.context]
             group.setdefault(sight.red, sight)

@@ -6,7 +6,7 @@ failing for a victim (then the tests found are its polluters), passing for a bri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Shows = Callable[[Sequence[str]], bool]
@@ -65,33 +65,35 @@ def isolate(items: Sequence[str], shows: Shows) -> tuple[str, ...]:
     return needed
 
 
-def suspects(seen: Sequence[Seen]) -> tuple[str, ...]:
-    """Tests that stood before it whenever the verdict appeared; those that never did otherwise first."""
-    shown = [s for s in seen if s.shown]
+def pools(seen: Sequence[Seen]) -> list[tuple[str, ...]]:
+    """Where to look, the smallest first, each in the order in which it ran.
+
+    Tests that stood before it whenever the verdict appeared and never otherwise: one of them alone, if one suffices. Then
+    those that never stood before it otherwise (alternatives), those that always did when it appeared (several together, or
+    with a cleaner about), and last the shortest order that showed it.
+    """
+    shown = sorted((s for s in seen if s.shown), key=lambda s: len(s.before))
     if not shown:
-        return ()
-    common = set(shown[0].before).intersection(*(s.before for s in shown[1:]))
-    quiet = [set(s.before) for s in seen if not s.shown]
-    shortest = min(shown, key=lambda s: len(s.before)).before
-    return tuple(sorted((t for t in shortest if t in common), key=lambda t: sum(t in q for q in quiet)))
+        return []
+    shortest = shown[0].before
+    common = set(shortest).intersection(*(s.before for s in shown[1:]))
+    cleared = {t for s in seen if not s.shown for t in s.before}
+    found = [
+        tuple(t for t in shortest if t in common and t not in cleared),
+        tuple(t for t in shortest if t not in cleared),
+        tuple(t for t in shortest if t in common),
+        shortest,
+    ]
+    return [pool for n, pool in enumerate(found) if pool and pool not in found[:n]]
 
 
-def find(seen: Sequence[Seen], shows: Shows, tries: int = 3) -> Search:
-    """The first group, verified twice: guessed from the orders already seen where they leave few, else by bisection."""
+def find(seen: Sequence[Seen], shows: Shows) -> Search:
+    """The first group, verified twice: looked for in the smallest pool that shows the verdict."""
     ask = Counter(shows)
-    ranked = suspects(seen)
-    never = [s for s in seen if not s.shown]
-    likely = [t for t in ranked if not any(t in s.before for s in never)]
-    for test in (likely if len(likely) <= tries else ranked)[:tries]:
-        if ask((test,)) and ask((test,)):
-            return Search(((test,),), ask.runs, True)
-    place = {t: n for n, t in enumerate(min((s for s in seen if s.shown), key=lambda s: len(s.before)).before)}
-    pools = [tuple(sorted(ranked, key=place.__getitem__))] if len(ranked) > 1 else []
-    pools += [s.before for s in sorted((s for s in seen if s.shown), key=lambda s: len(s.before))[:2]]
-    for pool in pools:
+    for pool in pools(seen):
         if not ask(pool):
             continue
-        group = isolate(pool, ask)
+        group = isolate(pool, ask) if len(pool) > 1 else pool
         if ask(group) and ask(group):
             return Search((group,), ask.runs, True)
     return Search((), ask.runs, False)
@@ -105,26 +107,28 @@ def find_from(order: Sequence[str], shows: Shows) -> Search:
     return Search((group,) if verified else (), ask.runs, verified)
 
 
-def cleaner(between: Sequence[str], polluters: Sequence[str], shows: Shows) -> str | None:
-    """Which test between polluter and victim undoes the pollution? `polluters + between` does not show the verdict."""
-    low, high = 0, len(between)  # shown after between[:low], not shown after between[:high]
-    if not between or shows((*polluters, *between)) or not shows(tuple(polluters)):
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        if shows((*polluters, *between[:middle])):
-            low = middle
-        else:
-            high = middle
-    found = between[high - 1]
-    return found if not shows((*polluters, found)) else None
+def cleaner(
+    seen: Sequence[Seen], group: Sequence[str], shows: Shows, most: int = 12
+) -> tuple[str | None, int]:
+    """Which test between the group and the test undoes it, and in how many runs that was found out.
+
+    `seen` has orders in which the group came before and the verdict did not appear: the cleaner stands in between in each.
+    """
+    quiet = [s.before for s in seen if not s.shown and set(group) <= set(s.before)]
+    if not quiet:
+        return None, 0
+    betweens = [before[max(before.index(t) for t in group) + 1 :] for before in quiet]
+    shortest = min(betweens, key=len)
+    common = [t for t in shortest if all(t in b for b in betweens)]
+    ask = Counter(shows)
+    while len(common) > 1 and ask.runs < most:
+        half = common[: len(common) // 2]
+        common = half if not ask((*group, *half)) else common[len(half) :]
+    if len(common) == 1 and not ask((*group, common[0])) and not ask((*group, common[0])):
+        return common[0], ask.runs
+    return None, ask.runs
 
 
 def unexplained(seen: Sequence[Seen], groups: Sequence[Sequence[str]]) -> bool:
     """Did the verdict appear in an order in which no known group stood before the test?"""
     return any(s.shown and not any(set(g) <= set(s.before) for g in groups) for s in seen)
-
-
-def merge(found: Mapping[str, Search]) -> int:
-    """The runs of several searches together."""
-    return sum(search.runs for search in found.values())

@@ -50,6 +50,8 @@ def essential(record: FlakyRecord) -> Conditions:
         case Category.RNG_UNSEEDED:
             return Conditions(seed=seen.seed)
         case Category.THREAD_RACE | Category.ASYNC_TIMING | Category.LOAD_SENSITIVE:
+            if seen.jitter is not None:
+                return Conditions(jitter=seen.jitter)
             return Conditions(burners=seen.burners or 8)
         case Category.ORDER_VICTIM | Category.ORDER_BRITTLE | Category.NON_IDEMPOTENT:
             return Conditions()

@@ -15,6 +15,7 @@ Hypothesis = Callable[[Lab, str], FlakyRecord | None]
 SECONDS = range(0, 60, 3)
 HOURS = range(24)
 LOAD_MORE = 6
+LATE_ROUNDS = 5
 
 
 def suspects(lab: Lab) -> list[str]:
@@ -210,6 +211,23 @@ def under_load(lab: Lab, test: str) -> FlakyRecord | None:
     return made(test, timing(lab.table.uses[test]), why, green, red, confidence=0.9)
 
 
+def late_threads(lab: Lab, test: str) -> FlakyRecord | None:
+    """Red when its threads start late, green when they do not."""
+    reds = [s for s in lab.table.of(test, "jitter") if s.red]
+    base = alone(lab, test)
+    if not reds or base is None or base[0]:
+        return None
+    again = [
+        lab.once((test,), "jitter", None, jitter=s.conditions.jitter) for s in reds[:2] for _ in range(2)
+    ]
+    bad = [s for s in again if s and s.red]
+    if len(bad) < 2:
+        return None
+    why = f"red in {len(reds)} of {LATE_ROUNDS} runs in which its threads started up to 0.1 s late"
+    kind = Category.ASYNC_TIMING if "async" in lab.table.uses[test] else Category.THREAD_RACE
+    return made(test, kind, why, base[1], bad[0], confidence=0.9)
+
+
 def collision(lab: Lab, test: str) -> FlakyRecord | None:
     """Two sessions at once: with itself, then with whoever uses the same port or path."""
     if not any(s.red for s in lab.table.of(test, "pair")) or lab.table.red(test, "alone"):
@@ -267,6 +285,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     zone,
     chance,
     collision,
+    late_threads,
     under_load,
     nameless,
 )

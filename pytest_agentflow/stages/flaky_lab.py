@@ -107,7 +107,7 @@ class Lab:
             label=arm,
             keep_files=keep,
             timeout=self.timeout(n),
-            each=self.each,
+            each=self.each * (6 if changes.get("burners") else 1),
         )
 
     def timeout(self, n: int) -> float:
@@ -130,7 +130,8 @@ class Lab:
     def note(self, execution: Execution, hash_seed: int) -> list[Sight]:
         self.cpu += execution.cpu + self.load_cpu(execution)
         last = execution.last()
-        if last is not None and last.outcome in (Outcome.CRASHED, Outcome.TIMEOUT):
+        burdened = bool(execution.job.conditions.burners)
+        if last is not None and last.outcome in (Outcome.CRASHED, Outcome.TIMEOUT) and not burdened:
             self.killers.setdefault(last.nodeid, last.outcome)
         return self.table.add(execution, hash_seed)
 

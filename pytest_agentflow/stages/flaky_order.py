@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pytest_agentflow.core.flaky import Category, FlakyRecord
 from pytest_agentflow.core.flaky_table import Sight
-from pytest_agentflow.core.polluters import Search, cleaner, find, find_from, unexplained
+from pytest_agentflow.core.polluters import Search, cleaner, find, unexplained
 from pytest_agentflow.stages.flaky_lab import Lab
 
 MOST_GROUPS = 3
@@ -33,10 +34,12 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
     first = find(seen, shows)
     if not first.verified or (not base) not in latest:
         return None
-    found = [first, *_alternatives(lab, test, first, not base, shows)]
-    groups = tuple(g for search in found for g in search.groups)
-    undone = _cleaner(lab, test, groups[0], shows) if not base else None
-    runs = sum(search.runs for search in found)
+    groups = first.groups
+    runs = first.runs
+    if unexplained(seen, groups):
+        more = _alternatives(lab, test, groups, not base, shows)
+        groups, runs = groups + tuple(g for m in more for g in m.groups), runs + sum(m.runs for m in more)
+    undone, spent = cleaner(seen, groups[0], shows) if not base else (None, 0)
     green, red = (latest[False], sights[0]) if base else (sights[0], latest[True])
     return FlakyRecord(
         nodeid=test,
@@ -47,9 +50,39 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
         failing=red.sighting(),
         culprits=groups,
         cleaners=(undone,) if undone else (),
-        cause=f"order: {' + '.join(groups[0])}" if groups and not base else "",
-        detail={"search runs": str(runs)},
+        cause=f"order: {' + '.join(groups[0])}" if not base else "",
+        detail={"search runs": str(runs + spent)},
     )
+
+
+def complete(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
+    """Are the known culprits all? One run for everybody: without any of them, all order-dependent tests at the end."""
+    kinds = (Category.ORDER_VICTIM, Category.ORDER_BRITTLE)
+    mine = [r for r in records if r.category in kinds]
+    known = {t for r in mine for g in r.culprits for t in g} | {r.nodeid for r in mine} | set(lab.killers)
+    rest = [t for t in lab.tests if t not in known]
+    if not mine or not lab.reach("alternative polluters", len(rest) + len(mine)):
+        return list(records)
+    sights = lab.whole([*rest, *(r.nodeid for r in mine)], "order")
+    verdicts = {s.order[s.position]: s.red for s in sights[len(rest) :]}
+    return [
+        _with_alternatives(lab, r)
+        if r in mine and verdicts.get(r.nodeid) is (r.category is Category.ORDER_VICTIM)
+        else r
+        for r in records
+    ]
+
+
+def _with_alternatives(lab: Lab, record: FlakyRecord) -> FlakyRecord:
+    red = record.category is Category.ORDER_VICTIM
+
+    def shows(before: Sequence[str]) -> bool:
+        sight = lab.once((*before, record.nodeid), "search")
+        return sight is not None and sight.red is red
+
+    more = _alternatives(lab, record.nodeid, record.culprits, red, shows)
+    groups = record.culprits + tuple(g for m in more for g in m.groups)
+    return replace(record, culprits=groups, why=_words(not red, groups, None)) if more else record
 
 
 def _words(brittle: bool, groups: Sequence[Sequence[str]], undone: str | None) -> str:
@@ -60,38 +93,18 @@ def _words(brittle: bool, groups: Sequence[Sequence[str]], undone: str | None) -
 
 
 def _alternatives(
-    lab: Lab, test: str, first: Search, red: bool, shows: Callable[[Sequence[str]], bool]
+    lab: Lab, test: str, groups: Sequence[Sequence[str]], red: bool, shows: Callable[[Sequence[str]], bool]
 ) -> list[Search]:
-    """Others that do the same on their own: looked for where the verdict appeared without the known ones."""
-    groups = list(first.groups)
-    found: list[Search] = []
-    known = {t for g in groups for t in g}
-    rest = tuple(t for t in lab.tests if t not in known and t != test and t not in lab.killers)
-    while len(groups) < MOST_GROUPS and lab.reach("alternative polluters", len(rest)):
+    """Others that do the same on their own: looked for in the orders that showed the verdict without the known ones."""
+    known, found = [tuple(g) for g in groups], list[Search]()
+    while len(known) < MOST_GROUPS:
         seen = lab.table.orders(test, red)
-        loose = unexplained(seen, groups)
-        if not loose and not shows(rest):
+        loose = [s for s in seen if not s.shown or not any(set(g) <= set(s.before) for g in known)]
+        if not any(s.shown for s in loose) or not lab.reach("alternative polluters", 20):
             break
-        unknown = [s for s in seen if s.shown and not any(set(g) <= set(s.before) for g in groups)]
-        if not unknown:
-            break
-        search = find_from(min(unknown, key=lambda s: len(s.before)).before, shows)
-        if not search.verified or search.groups[0] in groups:
+        search = find(loose, shows)
+        if not search.verified or search.groups[0] in known:
             break
         found.append(search)
-        groups += search.groups
-        known |= set(search.groups[0])
-        rest = tuple(t for t in rest if t not in known)
+        known += search.groups
     return found
-
-
-def _cleaner(lab: Lab, test: str, group: Sequence[str], shows: Callable[[Sequence[str]], bool]) -> str | None:
-    """Where the polluters came first in an order and the test still passed, something in between undid it."""
-    for seen in lab.table.orders(test, red=True):
-        if seen.shown or not set(group) <= set(seen.before):
-            continue
-        last = max(seen.before.index(t) for t in group)
-        between = seen.before[last + 1 :]
-        if between and lab.reach("cleaners", 4 * len(between)):
-            return cleaner(between, group, shows)
-    return None

@@ -39,6 +39,7 @@ def screen(lab: Lab) -> None:
     n = len(lab.tests)
     lab.progress("suite, as collected")
     first = lab.run([_probe(lab)])
+    _share_uses(lab)
     lab.whole(lab.tests, "suite", keep_files=True)
     if lab.reach("a second run in the same tree", n):
         lab.whole(lab.tests, "again")
@@ -66,6 +67,17 @@ def users(lab: Lab, kinds: set[str]) -> list[str]:
 def _probe(lab: Lab) -> Job:
     """Nothing held still: a rebound function would hide who calls it."""
     return Job(lab.tests, label="probe", probe=True, timeout=lab.timeout(len(lab.tests)), each=lab.each)
+
+
+def _share_uses(lab: Lab) -> None:
+    """A session fixture runs in the first test that asks for it; all that ask for it lean on what it leans on."""
+    by_fixture: dict[str, set[str]] = {}
+    for test, names in lab.base.shared.items():
+        for name in names:
+            by_fixture.setdefault(name, set()).update(lab.table.uses[test])
+    for test, names in lab.base.shared.items():
+        for name in names:
+            lab.table.uses[test] |= by_fixture[name]
 
 
 def alone(lab: Lab) -> None:
@@ -171,7 +183,11 @@ def pairs(lab: Lab) -> None:
 
 def load(lab: Lab) -> None:
     """On one core beside CPU hogs, for tests that lean on timing; the same runs at rest to compare with."""
-    lab.progress("under load")
+    lab.progress("late threads, and under load")
+    threaded = users(lab, {"thread"})
+    for seed in range(1, LOAD_ROUNDS + 1):
+        if threaded and lab.reach("late threads", len(threaded)):
+            lab.run([lab.job(threaded, "jitter", jitter=seed)])
     tests = users(lab, TIMING_USES)
     for _ in range(LOAD_ROUNDS):
         if tests and lab.reach("runs under load", 2 * len(tests)):

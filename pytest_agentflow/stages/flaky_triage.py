@@ -17,6 +17,7 @@ from pytest_agentflow.core.reproducer import command
 from pytest_agentflow.core.triage_budget import Budget
 from pytest_agentflow.stages.flaky_diagnose import diagnose, suspects
 from pytest_agentflow.stages.flaky_lab import Lab
+from pytest_agentflow.stages.flaky_order import complete
 from pytest_agentflow.stages.flaky_screen import screen
 
 SAMPLE = 20  # plain runs per flaky test, apart from those that looked for failures
@@ -49,7 +50,7 @@ def run_triage(
         screen(lab)
         lab.progress("diagnosis")
         records = [r for t in suspects(lab) if (r := diagnose(lab, t))]
-        records = share_causes(lab, records)
+        records = share_causes(lab, complete(lab, records))
         records = sample(lab, records)
         return report(lab, records)
     finally:
