@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         command = ["pytest", "--agent-fix", *args.options]
         _say(f"{top}$ {' '.join(command)}")
-        code = subprocess.run([sys.executable, "-m", *command], cwd=top, env=env, check=False).returncode
+        code = _run([sys.executable, "-m", *command], top, env)
         _say(f"\n{top}$ git diff")
         subprocess.run(["git", "--no-pager", "diff"], cwd=top, env=env, check=False)
         if not args.remove:
@@ -55,6 +56,14 @@ def prepare(project: str, top: Path) -> Path:
     ):
         subprocess.run(["git", *command], cwd=top, env=_environment(), check=True)
     return top
+
+
+def _run(command: list[str], top: Path, env: dict[str, str]) -> int:
+    """Run to the end; being asked to stop is passed on, so that the run can put its house in order."""
+    with subprocess.Popen(command, cwd=top, env=env) as process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the child too
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        return process.wait()
 
 
 def _environment() -> dict[str, str]:

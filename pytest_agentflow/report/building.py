@@ -36,6 +36,7 @@ def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]])
     began = float(events[0].get("t", 0.0)) if events else 0.0
     rounds = _rounds(events)
     attempts = _attempts(events, directories, began)
+    code = reported.get("exit_code")
     before, after = _rates(rounds, reported)
     return RunReport(
         run=str(started.get("run", "")),
@@ -50,11 +51,11 @@ def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]])
         ended=float(events[-1].get("t", began)) if events else began,
         rounds=rounds,
         attempts=attempts,
-        targets=target_states.judge(rounds, attempts, stop_reason),
+        targets=target_states.judge(rounds, attempts, stop_reason, finished=code not in (None, 2)),
         spend=sum((a.spend for a in attempts), Spend()),
         before=before,
         after=after,
-        exit_code=reported.get("exit_code"),
+        exit_code=code,
         stop_reason=stop_reason,
         delivered=_delivered(reported.get("delivered") or {}),
         unknown_events=sum(e.get("event") not in KNOWN for e in events),

@@ -12,9 +12,11 @@ ORDER = list(TargetState)
 
 
 def judge(
-    rounds: Sequence[Round], attempts: Sequence[AttemptReport], stop_reason: str
+    rounds: Sequence[Round], attempts: Sequence[AttemptReport], stop_reason: str, finished: bool
 ) -> tuple[TargetReport, ...]:
     """One row for every test that was red when a round began, in the order of the table."""
+    if not finished:  # a resumed run repeats what was lost when this one stopped
+        attempts = [a for a in attempts if a.verdict != "lost"]
     red = set(_still_red(rounds))
     went_in = {t: c for r in rounds for c in r.integrated for t in c.targets}
     aside = _aside(rounds)

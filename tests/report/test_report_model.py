@@ -51,6 +51,14 @@ def test_an_interrupted_run_is_unfinished_and_says_what_was_found(interrupted: R
     assert state_of(interrupted, HOSTILE)[0] is TargetState.NOT_TRIED
 
 
+def test_an_attempt_lost_by_the_interruption_is_not_a_verdict_on_its_targets() -> None:
+    events, attempts = repaired(finished=False)
+    lost = {"attempt": "r1-a5", "verdict": "lost", "reason": "the lane ended without a result"}
+    events = [*events[:-1], {**events[-1], "event": "verified", "data": lost}, events[-1]]
+    state, reason = state_of(build(events, attempts), HOSTILE)
+    assert state is TargetState.NOT_TRIED and "SIGINT" in reason
+
+
 def test_a_journal_without_a_reported_event_is_unfinished() -> None:
     events, attempts = repaired()
     assert not build(events[:-1], attempts).finished
