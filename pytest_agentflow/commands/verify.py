@@ -11,7 +11,11 @@ from pytest_agentflow.report.files import find
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run", nargs="?", default="", help="run id, or a run's directory (default: the last run)"
+        "run_id",
+        metavar="RUN",
+        nargs="?",
+        default="",
+        help="run id, or a run's directory (default: the last run)",
     )
     parser.add_argument(
         "--no-execute", action="store_true", help="check chain and evidence only; run no test"

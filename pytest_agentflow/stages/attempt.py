@@ -32,10 +32,12 @@ from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.settings import Settings
 from pytest_agentflow.stages.bench import LaneBench, slot
+from pytest_agentflow.stages.build import without_build
 from pytest_agentflow.stages.verify import VerifyContext, gather
 
 MANIFEST = "lanes.json"  # what the lane session collects
 NOTES_CAP = 16 * 1024
+BUILD_NAME = "the build"
 MAX_JUDGED = 5  # candidates of one attempt that are judged cold
 
 
@@ -259,9 +261,11 @@ def _judge_candidates(
             scope=lane.scope,
             pool=lane.pool,
             scratch=scratch / f"verify-{n}",
+            commands=further_commands(lane.settings),
+            oracles=further_oracles(lane.settings, lane.plugins),
         )
         with slot(lane.link):
-            evidence = gather(attempt, patch, context)
+            evidence = gather(without_build(attempt), patch, context)
         judged += 1
         verdict = judge(evidence)
         if kept is None or _better(verdict, kept[2]):
@@ -271,6 +275,25 @@ def _judge_candidates(
     if kept is None:
         return Patch("", ()), None, judged
     return kept[0], kept[1], judged
+
+
+def further_commands(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """The build, then the commands among `--agent-oracle`."""
+    build = ((BUILD_NAME, settings.agent_build),) if settings.agent_build else ()
+    return (*build, *((name, name) for name in settings.agent_oracle if not _is_callable(name)))
+
+
+def further_oracles(settings: Settings, plugins: Any) -> tuple[Any, ...]:
+    """Oracles of plugins, and those named as `module:callable`."""
+    given = [found for found in plugins.hook.pytest_agentflow_oracles(settings=settings) if found is not None]
+    flat = [o for found in given for o in (found if isinstance(found, list | tuple) else [found])]
+    named = [registry.load(name, name)() for name in settings.agent_oracle if _is_callable(name)]
+    return (*flat, *named)
+
+
+def _is_callable(name: str) -> bool:
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and module.replace(".", "").isidentifier() and attribute.isidentifier()
 
 
 def _better(new: Verdict, old: Verdict) -> bool:

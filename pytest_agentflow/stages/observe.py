@@ -17,6 +17,7 @@ from pytest_agentflow.core.events import OBSERVED, content_key
 from pytest_agentflow.core.model import Observation, Outcome, SessionRecord, TestResult
 from pytest_agentflow.core.plan import pass_rate
 from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.stages.build import BUILD, build
 from pytest_agentflow.stages.run import Run
 
 MAX_RESTARTS = 20  # a suite in which more tests kill or hang the process is not observed further
@@ -27,6 +28,7 @@ def observe(run: Run, number: int, tree: str) -> Observation:
     """The suite as measured on `tree` in the judge's own environment; recalled when it was measured before."""
     key = content_key(tree, run.bounds.fingerprint)
     if run.journal.state().recall(OBSERVED, key) and run.observation_file(tree).exists():
+        _compile(run, tree)
         return run.load_observation(tree)
     workspace = run.temp / f"observe-{number}"
     scratch = run.temp / f"observe-{number}-scratch"
@@ -39,6 +41,21 @@ def observe(run: Run, number: int, tree: str) -> Observation:
     run.save_observation(observation)
     run.journal.append(OBSERVED, {**summary(observation), "round": number, "key": key})
     return observation
+
+
+def _compile(run: Run, tree: str) -> None:
+    """A resumed run has no compiled code yet, and whoever judges may not write it: collect once, run nothing."""
+    if not run.spec.bytecode or any(Path(run.spec.bytecode).iterdir()):
+        return
+    with run.pool.lease(run.snapshot(tree), "compile") as workspace:
+        run_session(
+            run.spec,
+            workspace,
+            ids=[],
+            scratch=run.temp / "compile-scratch",
+            timeout=run.seconds_left(run.settings.agent_suite_timeout),
+            writable=(Path(run.spec.bytecode),),
+        )
 
 
 def summary(observation: Observation) -> dict[str, object]:
@@ -58,6 +75,7 @@ def summary(observation: Observation) -> dict[str, object]:
 
 def _measure(run: Run, tree: str, workspace: Path, scratch: Path) -> Observation:
     out = scratch / "coverage"
+    built = _build(run, workspace, scratch)
     selected = _session(run, workspace, scratch, out, narrowed=True)
     _believable(run, selected)
     everything = selected
@@ -70,12 +88,20 @@ def _measure(run: Run, tree: str, workspace: Path, scratch: Path) -> Observation
     where.write_bytes(recorded.to_bytes())
     return Observation(
         tree=tree,
-        selected=tuple(selected.results),
-        collected=tuple(dict.fromkeys([*everything.results, *selected.results])),
-        results={**everything.results, **selected.results},
+        selected=(*built, *selected.results),
+        collected=tuple(dict.fromkeys([*built, *everything.results, *selected.results])),
+        results={**built, **everything.results, **selected.results},
         duration=everything.duration,
         coverage=str(where.relative_to(run.directory)),
     )
+
+
+def _build(run: Run, workspace: Path, scratch: Path) -> dict[str, TestResult]:
+    """The build as one more test, in front of all others."""
+    command = run.settings.agent_build
+    if not command:
+        return {}
+    return {BUILD: build(run.spec, workspace, scratch / "build", command, run.settings.agent_suite_timeout)}
 
 
 def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: bool) -> SessionRecord:

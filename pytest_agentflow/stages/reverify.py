@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_agentflow import hookspecs
 from pytest_agentflow.adapters import sandbox, snapshot, workspaces
 from pytest_agentflow.adapters.journal import read_journal
 from pytest_agentflow.adapters.sessions import RunSpec
@@ -21,6 +22,8 @@ from pytest_agentflow.core.model import Attempt, Observation, Verdict, VerdictKi
 from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.settings import Settings
+from pytest_agentflow.stages.attempt import further_commands, further_oracles
+from pytest_agentflow.stages.build import without_build
 from pytest_agentflow.stages.scope import policy
 from pytest_agentflow.stages.verify import VerifyContext, gather
 
@@ -119,6 +122,10 @@ def _execute(directory: Path, name: str, said: str, settings: Settings, spec: Ru
         scope=policy(settings, spec, base.protected),
         pool=pool,
         scratch=pool.root / f"scratch-{name}",
+        commands=further_commands(settings),
+        oracles=further_oracles(
+            settings, hookspecs.manager(settings.sections.get("plugins", {}).get("modules", ()))
+        ),
     )
-    verdict = judge(gather(attempt, record.patch, context))
+    verdict = judge(gather(without_build(attempt), record.patch, context))
     return Check(name, said, str(verdict.kind), "executed", verdict.reason)

@@ -14,6 +14,7 @@ from typing import Any
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.adapters.snapshot import Snapshot
+from pytest_agentflow.adapters.toolcache import lend, tool_bytecode
 from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.core.model import Attempt, Patch, SessionRecord, TestResult
 from pytest_agentflow.core.scope import ScopePolicy
@@ -31,6 +32,8 @@ class VerifyContext:
     scratch: Path
     confidence: float = 0.95
     layers_off: frozenset[str] = frozenset()
+    commands: tuple[tuple[str, str], ...] = ()  # (name, command line): the build and further oracles
+    oracles: tuple[Any, ...] = ()  # plugins' oracles: `stages.oracle.further.Oracle`
     timeout: float = 900.0  # seconds of one session; the room makes it shorter where the suite is quick
 
 
@@ -91,7 +94,8 @@ class Room:
             closed = (*self.ctx.spec.readable, *(str(p) for p in paths))
             try:
                 scratch.mkdir(parents=True, exist_ok=True)
-                yield workspace, scratch, replace(self.ctx.spec, readable=closed)
+                tools = lend(tool_bytecode(self.ctx.spec, self.ctx.pool.root), scratch, self.ctx.spec)
+                yield workspace, scratch, replace(self.ctx.spec, readable=(*closed, *tools))
             finally:
                 if not self.off("isolation"):
                     self.touched |= {str(p.relative_to(workspace)) for p in paths if _stamp(p) != before[p]}
