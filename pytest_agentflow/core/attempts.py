@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_agentflow.core.model import Patch, Spend, Verdict, VerdictKind
+from pytest_agentflow.core.model import Finding, FindingStatus, Patch, Spend, Verdict, VerdictKind
+from pytest_agentflow.core.review import Ruling, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class AttemptRecord:
     spend: Spend = Spend()
     notes: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    ruling: Ruling | None = None  # what reviewers' counterexamples, run by the harness, amount to
 
 
 _OUTCOMES = {
@@ -49,6 +51,20 @@ def without_patch(record: AttemptRecord) -> Verdict:
     if kind is VerdictKind.CONTRADICTION and not reason.strip():
         return Verdict(VerdictKind.NO_PATCH, "the agent gave up without saying which test and code disagree")
     return Verdict(kind, first_line(reason))
+
+
+def with_ruling(verdict: Verdict, ruling: Ruling | None) -> Verdict:
+    """The oracle's verdict after review. Only a counterexample that ran and failed can turn an accepted patch down."""
+    if ruling is None or not verdict.kind.accepted:
+        return verdict
+    if ruling.standing is Standing.UPHELD:
+        finding = Finding(
+            "reviewers", FindingStatus.OK, ruling.reason, {"advice": [o.text for o in ruling.advice]}
+        )
+        return Verdict(verdict.kind, verdict.reason, (*verdict.findings, finding))
+    kind = VerdictKind.REFUTED if ruling.standing is Standing.SENT_BACK else VerdictKind.UNRESOLVED
+    finding = Finding("reviewers", FindingStatus.FAILED, ruling.reason)
+    return Verdict(kind, f"reviewers: {ruling.reason}", (*verdict.findings, finding))
 
 
 def first_line(text: str, limit: int = 300) -> str:

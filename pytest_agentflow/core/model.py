@@ -211,6 +211,7 @@ class VerdictKind(StrEnum):
     NO_PATCH = "no_patch"
     OVER_BUDGET = "over_budget"
     TIMED_OUT = "timed_out"
+    REFUTED = "refuted"  # a reviewer's counterexample fails on it; goes back once
     UNRESOLVED = "unresolved"  # reviewers disagree and it did not settle
     AGENT_ERROR = "agent_error"
     ERRORED = "errored"  # the harness could not judge

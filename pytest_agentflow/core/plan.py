@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from pytest_agentflow.core.correlated import same_wrong, tried_from
 from pytest_agentflow.core.events import content_key
 from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, VerdictKind
@@ -125,7 +126,7 @@ def _timeout(agent: str, bounds: Bounds) -> float:
     return min(bounds.timeout, SEARCH_SECONDS_BEFORE_MODEL) if cascade else bounds.timeout
 
 
-_FINAL = (VerdictKind.PLAUSIBLE, VerdictKind.CONTRADICTION, VerdictKind.OVER_BUDGET)
+_FINAL = (VerdictKind.PLAUSIBLE, VerdictKind.CONTRADICTION, VerdictKind.OVER_BUDGET, VerdictKind.UNRESOLVED)
 
 
 def follow_up(attempt: Attempt, tried: Sequence[AttemptResult], bounds: Bounds) -> Attempt | None:
@@ -149,7 +150,11 @@ def follow_up(attempt: Attempt, tried: Sequence[AttemptResult], bounds: Bounds) 
             if not later:
                 return None
             agent = later[0]
-    history = (*attempt.history, _told(tried[-1]))
+    same = [
+        group.warning
+        for group in same_wrong(tried_from(r, attempt.cluster) for r in tried if not r.verdict.kind.accepted)
+    ]
+    history = (*(h for h in attempt.history if not h.startswith("same_wrong_patch")), _told(tried[-1]), *same)
     retry = attempt.retry + 1
     stem = attempt.id.split("-", 2)
     return replace(

@@ -28,11 +28,13 @@ from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import AttemptRecord
 from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, Observation, Patch, Spend, Verdict, VerdictKind
+from pytest_agentflow.core.review import Objection, Ruling, Standing, rule
 from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.settings import Settings
 from pytest_agentflow.stages.bench import LaneBench, slot
 from pytest_agentflow.stages.build import without_build
+from pytest_agentflow.stages.review import ReviewContext, review, reviewers_of
 from pytest_agentflow.stages.verify import VerifyContext, gather
 
 MANIFEST = "lanes.json"  # what the lane session collects
@@ -153,9 +155,13 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
     try:
         with lane.pool.lease(lane.base, attempt.id) as workspace:
             bench = LaneBench(lane.link, attempt.id, workspace, scratch, lane.spec)
-            report = agent.attempt(_brief(lane, attempt, workspace, directory, scratch, config), bench)
+            brief = _brief(lane, attempt, workspace, directory, scratch, config)
+            report = agent.attempt(brief, bench)
             offered = _patches(lane, report, workspace)
         chosen, evidence, judged = _judge_candidates(lane, attempt, offered, scratch)
+        ruling = None
+        if evidence is not None and judge(evidence).kind.accepted:
+            ruling = _review(lane, brief, chosen, agent.paid, config)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     record = AttemptRecord(
@@ -171,8 +177,45 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
         spend=report.spend,
         notes=report.notes,
         fingerprint=agent.fingerprint(config),
+        ruling=ruling,
     )
     return record, evidence
+
+
+def _review(lane: Lane, brief: Brief, patch: Patch, paid: bool, config: Mapping[str, Any]) -> Ruling | None:
+    """Let adversarial reviewers try to refute an accepted patch, beside the other lanes' attempts."""
+    count = lane.settings.agent_reviewers
+    count = (2 if paid else 0) if count is None else count
+    if not count:
+        return None
+    earlier, sent_back = _earlier_objections(lane, brief.attempt)
+    section = lane.settings.sections.get("agents", {}).get("reviewer", {})
+    context = ReviewContext(
+        spec=lane.spec,
+        base=lane.base,
+        pool=lane.pool,
+        scratch=lane.scratch / f"{brief.attempt.id}-review",
+        directory=brief.directory,
+        bench=lambda workspace, name: LaneBench(
+            lane.link, brief.attempt.id, workspace, lane.scratch / f"{brief.attempt.id}-{name}", lane.spec
+        ),
+        reviewers=reviewers_of(count, config, section),
+    )
+    return rule(review(brief, patch, earlier, context), times_sent_back=sent_back)
+
+
+def _earlier_objections(lane: Lane, attempt: Attempt) -> tuple[tuple[Objection, ...], int]:
+    """Counterexamples that refuted earlier patches of this unit: the next patch must stand against them first."""
+    found: list[Objection] = []
+    times = 0
+    for told in attempt.history:
+        path = lane.directory / "attempts" / told.partition(" ")[0] / "result.json"
+        if path.is_file():
+            ruling = codec.decode(AttemptRecord, json.loads(path.read_text(encoding="utf-8"))).ruling
+            if ruling is not None and ruling.standing is Standing.SENT_BACK:
+                times += 1
+                found += [ran.objection for ran in ruling.counterexamples]
+    return tuple(found), times
 
 
 def agent_config(settings: Settings, name: str) -> dict[str, Any]:

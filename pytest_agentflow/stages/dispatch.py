@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pytest_agentflow.adapters.broker import Broker
 from pytest_agentflow.core import codec
-from pytest_agentflow.core.attempts import AttemptRecord, without_patch
+from pytest_agentflow.core.attempts import AttemptRecord, with_ruling, without_patch
 from pytest_agentflow.core.budget import Ledger
 from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Verdict, VerdictKind
@@ -98,7 +98,7 @@ def _verdict(directory: Path, record: AttemptRecord) -> Verdict:
         )
     except (OSError, ValueError, TypeError) as error:
         return Verdict(VerdictKind.ERRORED, f"the evidence cannot be read: {error}")
-    return judge(evidence)
+    return with_ruling(judge(evidence), record.ruling)
 
 
 def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, number: int, base: str) -> None:

@@ -15,7 +15,7 @@ from pytest_agentflow.adapters.journal import read_journal
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.core import codec
-from pytest_agentflow.core.attempts import AttemptRecord, without_patch
+from pytest_agentflow.core.attempts import AttemptRecord, with_ruling, without_patch
 from pytest_agentflow.core.events import STARTED, VERIFIED, Event
 from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, Observation, Verdict, VerdictKind
@@ -89,7 +89,8 @@ def _judged(directory: Path, event: Event) -> Check:
 def _verdict(place: Path, record: AttemptRecord) -> Verdict:
     if not record.judged:
         return without_patch(record)
-    return judge(codec.decode(Evidence, json.loads((place / "evidence.json").read_text(encoding="utf-8"))))
+    evidence = codec.decode(Evidence, json.loads((place / "evidence.json").read_text(encoding="utf-8")))
+    return with_ruling(judge(evidence), record.ruling)
 
 
 def _executed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_agentflow.adapters import history, snapshot
@@ -13,6 +14,7 @@ from pytest_agentflow.core.events import TRIAGED, content_key
 from pytest_agentflow.core.flaky import FlakyRecord, TriageResult
 from pytest_agentflow.core.model import Observation, SessionRecord
 from pytest_agentflow.core.rerun_triage import Rerun, decide, undecided
+from pytest_agentflow.stages.build import BUILD
 from pytest_agentflow.stages.run import Run
 
 RunFresh = Callable[
@@ -23,7 +25,10 @@ MOSTLY_RED = 0.8  # above this share of failures a run says nothing about single
 
 def triage_round(run: Run, number: int, observation: Observation) -> TriageResult:
     """The round's targets. Flaky and order-dependent failures are set aside, with both verdicts, in the journal."""
-    failing = observation.failing
+    failing = tuple(i for i in observation.failing if i != BUILD)
+    builds = tuple(
+        i for i in observation.failing if i == BUILD
+    )  # no test: it is run again with every verdict
     key = content_key(observation.tree, failing, run.bounds.fingerprint, "triage")
 
     def compute() -> dict[str, object]:
@@ -38,6 +43,7 @@ def triage_round(run: Run, number: int, observation: Observation) -> TriageResul
 
     data = run.journal.once(TRIAGED, key, compute)
     result = codec.decode(TriageResult, data["result"])
+    result = replace(result, targets=(*builds, *result.targets))
     return _opted_in(run, result)
 
 
