@@ -136,13 +136,13 @@ def make_client(config: Mapping[str, Any], key: str) -> Any:
             "set it in the environment of pytest, or use --agent search, which needs none",
         )
     base_url = str(config.get("base_url") or BASE_URL)
-    _check_host(base_url, os.environ.get(HOSTS, ""))
+    check_host(base_url, os.environ.get(HOSTS, ""))
     import anthropic
 
     return anthropic.Anthropic(api_key=key, base_url=base_url, max_retries=0, timeout=600.0)
 
 
-def _check_host(base_url: str, allowed: str) -> None:
+def check_host(base_url: str, allowed: str) -> None:
     """The key goes to the vendor, to this machine, or to a host that the user's own environment names."""
     host = urlsplit(base_url).hostname or ""
     known = {"api.anthropic.com", "localhost", "127.0.0.1", "::1"}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_agentflow.adapters import organisation, prices
 from pytest_agentflow.agents import registry
-from pytest_agentflow.agents.anthropic import AnthropicAgent
+from pytest_agentflow.agents.anthropic import BASE_URL, HOSTS, KEY, AnthropicAgent, check_host
 from pytest_agentflow.agents.command import CommandAgent
 from pytest_agentflow.core.consent import Decision, Situation, decide
+from pytest_agentflow.errors import AgentflowError
 
 PILOT = 5  # paid attempts made first…
 FAN_OUT = 10  # …when more than this many are planned
@@ -67,9 +68,38 @@ def preflight(
         attempts=attempts,
     )
     decision = decide(situation, organisation.load(environ))
+    if secrets is not None:
+        decision = _usable(decision, asked, agents, secrets, environ)
     if decision.usd is not None:
         for name in decision.agents:
             _priced(name, agents[name], configs.get(name, {}))
+    return decision
+
+
+def _usable(
+    decision: Decision,
+    asked: str,
+    agents: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    environ: Mapping[str, str],
+) -> Decision:
+    """A model agent needs a key and a host that may receive it: said now, not after the suite has been observed."""
+    for name in decision.agents:
+        agent = agents[name]
+        if not isinstance(agent, AnthropicAgent) or agent.config.get("client_factory"):
+            continue
+        check_host(str(agent.config.get("base_url") or BASE_URL), environ.get(HOSTS, ""))
+        if secrets.get(KEY):
+            continue
+        if asked != "auto":
+            raise AgentflowError(
+                f"agent {name!r} has no key: {KEY} is not set",
+                "set it in the environment of pytest, or use --agent search, which needs none",
+            )
+        left = tuple(n for n in decision.agents if n != name)
+        return replace(
+            decision, agents=left, ask=False, notes=(*decision.notes, f"{name} is left out: {KEY} is not set")
+        )
     return decision
 
 
@@ -78,8 +108,6 @@ def _priced(name: str, agent: Any, config: Mapping[str, Any]) -> None:
     if isinstance(agent, AnthropicAgent):
         prices.require(agent.settings.model, config.get("prices", {}))
     elif isinstance(agent, CommandAgent) and agent.paid and not agent.section.max_usd:
-        from pytest_agentflow.errors import AgentflowError
-
         raise AgentflowError(
             f"agent {name!r} states no price, so a cap in dollars cannot hold",
             f"add max_usd = … (the most one attempt may cost) to [tool.agentflow.agents.{name}]",

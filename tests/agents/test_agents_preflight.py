@@ -102,3 +102,17 @@ def test_the_registry_knows_built_ins_sections_and_installed_plugins_only() -> N
 
 def test_the_credentials_of_command_agents_are_collected_by_name() -> None:
     assert registry.secret_names({"codex": CODEX}) == {"ANTHROPIC_API_KEY", "OPENAI_API_KEY"}
+
+
+def test_a_missing_key_is_said_before_the_suite_runs() -> None:
+    with pytest.raises(AgentflowError, match="ANTHROPIC_API_KEY is not set"):
+        check("anthropic", {}, usd=1.0, secrets={})
+    decision = check("auto", {"anthropic": {}}, usd=1.0, secrets={})
+    assert decision.agents == ("search",)
+    assert "left out" in decision.notes[-1]
+
+
+def test_a_host_that_a_repository_chose_is_refused_before_the_suite_runs() -> None:
+    config = {"anthropic": {"base_url": "https://models.example.net"}}
+    with pytest.raises(AgentflowError, match=r"models\.example\.net"):
+        check("anthropic", config, usd=1.0, secrets={"ANTHROPIC_API_KEY": "sk-ant-fake-1"})
