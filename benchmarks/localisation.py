@@ -33,6 +33,7 @@ from pytest_agentflow.core.model import Observation, Outcome
 from pytest_agentflow.core.weights import DEFAULT, Weights
 from pytest_agentflow.stages import localise as stage
 
+OMISSIONS = frozenset({"missing-call", "missing-update"})
 IGNORED = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".tox", "build", "*.egg-info")
 
 
@@ -215,16 +216,28 @@ def rank(case: Case, prepared, weights: Weights = DEFAULT) -> Ranks:
     return ranks_of(case, sources, scored)
 
 
-def ranks_of(case: Case, sources, scored) -> Ranks:
-    true_statements, true_units, true_files = set(), set(), set()
+def truth(case: Case, sources) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """The true statements (by first line) and units of a bug."""
+    statements, true_units = set(), set()
     for path, line in case.truth:
         source = sources.get(path)
         at = source.at(line) if source else None
         if at is None:
             continue
-        true_statements.add((path, at.first_line))
+        statements.add((path, at.first_line))
         true_units.add((path, at.unit))
-        true_files.add(path)
+        if (
+            case.operator in OMISSIONS
+        ):  # nothing is left at the place: its neighbours count, as is usual for omissions
+            inside = [s for s in source.statements if s.unit == at.unit]
+            here = inside.index(at)
+            statements |= {(path, s.first_line) for s in inside[max(0, here - 1) : here + 2]}
+    return statements, true_units
+
+
+def ranks_of(case: Case, sources, scored) -> Ranks:
+    true_statements, true_units = truth(case, sources)
+    true_files = {path for path, _ in true_units}
     shares = probabilities(scored)
     by_unit: dict[tuple[str, int], float] = {}
     by_file: dict[str, float] = {}

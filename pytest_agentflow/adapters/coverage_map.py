@@ -195,8 +195,8 @@ class CoverageMap:
             tuple(head["outside"]),
             {p: {(a, b): tuple(t) for a, b, *t in known} for p, known in head["edges"].items()},
             tuple(head["notes"]),
-            head["outlines"],
-            head["seconds"],
+            head.get("outlines", {}),
+            head.get("seconds", 0.0),
         )
 
 

@@ -7,7 +7,8 @@ so that ties between statements, units and files are broken by the same evidence
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_agentflow.core.model import Cluster, Failure, LineScore, SourceUnit, Suspect
@@ -16,6 +17,7 @@ from pytest_agentflow.core.spectrum import Spectrum, ochiai
 from pytest_agentflow.core.syntax import Source, Statement
 from pytest_agentflow.core.weights import DEFAULT, Weights
 
+CONDITIONS = frozenset({"if", "while", "for"})
 MAX_SUSPECTS = 20
 MAX_LINES = 200
 
@@ -65,7 +67,7 @@ def score_statements(
     weights: Weights = DEFAULT,
 ) -> list[Scored]:
     """Every statement that a failing test ran, most suspect first."""
-    view = _View(failing, spectrum, facts)
+    view = _View(failing, spectrum, facts, sources)
     found = []
     for path, source in sources.items():
         columns = spectrum.statements.get(path, ())
@@ -91,13 +93,44 @@ def weigh(evidence: Mapping[str, float], weights: Weights) -> float:
 class _View:
     """The evidence that a set of failing tests gives for a statement."""
 
-    def __init__(self, failing: Sequence[str], spectrum: Spectrum, facts: Facts) -> None:
+    def __init__(
+        self, failing: Sequence[str], spectrum: Spectrum, facts: Facts, sources: Mapping[str, Source]
+    ) -> None:
         self.failing = spectrum.mask(failing)
         self.passing = spectrum.passing
         self.facts = facts
         self.count = max(1, len(failing))
         self.tests = [facts.tests.get(t, TestFacts()) for t in failing]
         self.frames = [self._project_frames(t) for t in failing]
+        self.units = self._unit_spectrum(spectrum, sources)
+        self.distances = call_distances(self._first_calls(), self._call_graph(spectrum, sources))
+
+    def _unit_spectrum(
+        self, spectrum: Spectrum, sources: Mapping[str, Source]
+    ) -> dict[tuple[str, int], float]:
+        columns: dict[tuple[str, int], int] = {}
+        for path, source in sources.items():
+            for statement, column in zip(source.statements, spectrum.statements.get(path, ()), strict=True):
+                if statement.unit:
+                    key = (path, statement.unit)
+                    columns[key] = columns.get(key, 0) | column
+        return {key: self.ochiai(column) for key, column in columns.items()}
+
+    def _call_graph(self, spectrum: Spectrum, sources: Mapping[str, Source]) -> dict[str, set[str]]:
+        """Names of units to the names that their statements call, as far as failing tests ran them."""
+        graph: dict[str, set[str]] = {}
+        for path, source in sources.items():
+            for statement, column in zip(source.statements, spectrum.statements.get(path, ()), strict=True):
+                if statement.unit and column & self.failing:
+                    graph.setdefault(_short(source.units[statement.unit]), set()).update(statement.calls)
+        return graph
+
+    def _first_calls(self) -> set[str]:
+        return {name for t in self.tests for name in (t.called or t.mentioned)}
+
+    def nearness(self, name: str) -> float:
+        """1 for what the failing statement calls, less with each call between, 0 for what cannot be followed."""
+        return 1 / (1 + self.distances[name]) if name in self.distances else 0.0
 
     def _project_frames(self, test: str) -> list[tuple[str, int]]:
         failure = self.facts.failures.get(test)
@@ -124,8 +157,8 @@ class _View:
             self.ochiai(column & ~side) for side in sides
         ]
         best = max([straight, *(weights.branch * each for each in one_sided)])
-        name = unit.qualname.rpartition(".")[2]
-        names = {name, unit.qualname.rpartition(".")[0].rpartition(".")[2]} if name == "__init__" else {name}
+        name = _short(unit)
+        names = {name}
 
         def here(frame: tuple[str, int]) -> bool:
             return frame[0] == path and statement.first_line <= frame[1] <= statement.last_line
@@ -133,13 +166,20 @@ class _View:
         def around(frame: tuple[str, int]) -> bool:
             return frame[0] == path and statement.unit > 0 and unit.first_line <= frame[1] <= unit.last_line
 
+        def guarded(frame: tuple[str, int]) -> bool:
+            first, last = statement.guards
+            return frame[0] == path and statement.kind in CONDITIONS and first <= frame[1] <= last
+
         changed = self.facts.uncommitted.get(path, frozenset())
         return {
             "spectrum": math.log(best),
+            "unit": math.log(max(self.units.get((path, statement.unit), straight), 0.01)),
+            "near": self.nearness(name),
             "sites": math.log(1 + statement.sites),
             "kind": weights.kinds.get(statement.kind, 0.0),
             "deepest": self.share([bool(f) and here(f[-1]) for f in self.frames]),
             "frame": self.share([any(here(e) for e in f[:-1]) for f in self.frames]),
+            "guard": self.share([bool(f) and guarded(f[-1]) for f in self.frames]),
             "frame_unit": self.share([any(around(e) for e in f) for f in self.frames]),
             "called": self.share([bool(names & t.called) for t in self.tests]),
             "mentioned": self.share([bool(names & t.mentioned) for t in self.tests]),
@@ -147,6 +187,25 @@ class _View:
             "recent": self.facts.recent.get(path, 0.0),
             "module": float(statement.unit == 0),
         }
+
+
+def _short(unit: SourceUnit) -> str:
+    """The name by which a unit is called: a constructor by its class."""
+    owner, _, name = unit.qualname.rpartition(".")
+    return owner.rpartition(".")[2] if name in ("__init__", "__new__") and owner else name
+
+
+def call_distances(first: Iterable[str], graph: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """How many calls lie between the failing statement and each name."""
+    distances = dict.fromkeys(first, 0)
+    queue = deque(distances)
+    while queue:
+        name = queue.popleft()
+        for called in graph.get(name, ()):
+            if called not in distances:
+                distances[called] = distances[name] + 1
+                queue.append(called)
+    return distances
 
 
 def probabilities(scored: Sequence[Scored]) -> list[float]:

@@ -44,6 +44,7 @@ class Statement:
     binds: frozenset[str]  # names it assigns or defines
     depth: int  # nesting inside its unit
     branches: tuple[int, ...] = ()  # first lines of the blocks that a condition guards
+    guards: tuple[int, int] = (0, 0)  # first and last line of everything inside a compound statement
     owner: int = -1  # for a class body or a `def` line: the first line of the definition
 
 
@@ -123,6 +124,7 @@ class _Walker:
             frozenset(_binds(node, inside)),
             depth,
             tuple(block[0].lineno for block in blocks),
+            (last + 1, node.end_lineno or last) if blocks else (0, 0),
             owner,
         )
 
