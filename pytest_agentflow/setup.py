@@ -142,7 +142,7 @@ def _fresh(request: Request, repository: Repository, home: Path) -> _Parts:
     base = snapshot.take(repository, directory / "base.git")
     rung = sandbox.choose(settings.agent_sandbox)
     spec = run_spec(request, repository, settings, rung)
-    return _parts(request, repository, directory, settings, base, spec, _selection(request, repository))
+    return _parts(request, repository, directory, settings, base, spec, selection_of(request, repository))
 
 
 def _parts(
@@ -206,7 +206,8 @@ def run_spec(request: Request, repository: Repository, settings: Settings, rung:
     )
 
 
-def _selection(request: Request, repository: Repository) -> Selection:
+def selection_of(request: Request, repository: Repository) -> Selection:
+    """What the user's command line selected. Raises AgentflowError for a path that cannot be verified."""
     arguments = sort_arguments(request["arguments"], request["selection"])
     where = Path(request["invocation_dir"])
     top = repository.top

@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_agentflow.agents import preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import lines_changed
 from pytest_agentflow.core.budget import Ledger, Refusal
 from pytest_agentflow.core.events import AGENT, DISPATCHED, VERIFIED
 from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Spend, Verdict, VerdictKind
+from pytest_agentflow.core.pilot import Admission, Paid, admit
 from pytest_agentflow.core.plan import follow_up
 from pytest_agentflow.core.ratelimit import Gate, pace
 from pytest_agentflow.stages.run import Run
@@ -48,6 +50,7 @@ class Desk:
     in_flight: dict[str, str] = field(default_factory=dict)  # attempt -> lane
     results: dict[str, AttemptResult] = field(default_factory=dict)
     holders: list[str] = field(default_factory=list)  # lanes that hold a CPU slot
+    paid: frozenset[str] = frozenset()  # agents that cost money
     gate: Gate = field(default_factory=Gate)
     stopping: str | None = None  # why no further attempt is handed out
 
@@ -113,12 +116,37 @@ class Desk:
                 if self.stopping is not None or not (self.pending or self.in_flight):
                     self._change.notify_all()
                     return None
-                if self.pending:
-                    attempt = self.pending.popleft()
+                attempt = self._next()
+                if attempt is not None:
                     if self._begin(attempt, payload):
                         return codec.encode(attempt)
                     continue
                 self._change.wait(1.0)
+
+    def _next(self) -> Attempt | None:
+        """The first attempt that may start. Paid ones wait for their pilot; what a fruitless pilot stops is said."""
+        for attempt in list(self.pending):
+            admission = Admission.GO
+            if attempt.agent in self.paid and not self.run.settings.agent_confirm:
+                admission = admit(self._paid_so_far(), preflight.PILOT, preflight.FAN_OUT)
+            if admission is Admission.WAIT:
+                continue
+            self.pending.remove(attempt)
+            if admission is Admission.GO:
+                return attempt
+            words = f"the pilot of {preflight.PILOT} paid attempts fixed nothing; --agent-confirm goes on all the same"
+            verdict = Verdict(VerdictKind.OVER_BUDGET, words)
+            self._settle_result(attempt, AttemptResult(attempt.id, verdict, Patch("", ()), attempt.agent))
+        return None
+
+    def _paid_so_far(self) -> Paid:
+        """Every unit counts once as planned, since what the search leaves goes to the paid agent."""
+        paid = [a for a in self.attempts.values() if a.agent in self.paid]
+        done = [self.results[a.id] for a in paid if a.id in self.results]
+        started = len(done) + sum(1 for a in paid if a.id in self.in_flight)
+        accepted = sum(1 for r in done if r.verdict.kind.accepted)
+        units = len({a.cluster for a in paid} | {a.cluster for a in self.pending})
+        return Paid(max(len(paid), units), started, len(done), accepted)
 
     def _begin(self, attempt: Attempt, payload: Mapping[str, Any]) -> bool:
         refused = self.ledger.begin(attempt.id, attempt.cluster)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_agentflow.adapters.broker import Broker
+from pytest_agentflow.agents import registry
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import AttemptRecord, with_ruling, without_patch
 from pytest_agentflow.core.budget import Ledger
@@ -20,7 +21,7 @@ from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Verdict, VerdictKind
 from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.core.verdict import judge
-from pytest_agentflow.stages.attempt import MANIFEST, Manifest
+from pytest_agentflow.stages.attempt import MANIFEST, Manifest, agent_config
 from pytest_agentflow.stages.desk import Desk
 from pytest_agentflow.stages.run import Run
 
@@ -41,7 +42,7 @@ class Dispatched:
 
 def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: ScopePolicy) -> Dispatched:
     """Hand the attempts to lanes and judge what comes back, until nothing is left to do or a bound is hit."""
-    desk = Desk(run, ledger, judge_directory, slots=os.cpu_count() or 1)
+    desk = Desk(run, ledger, judge_directory, slots=os.cpu_count() or 1, paid=_paid(run))
     desk.add(attempts)
     stopped = None
     if not desk.idle():
@@ -58,6 +59,12 @@ def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: Scope
             broker.close()
     results = tuple(desk.results[i] for i in sorted(desk.results, key=_order))
     return Dispatched(dict(desk.attempts), results, stopped)
+
+
+def _paid(run: Run) -> frozenset[str]:
+    """Which agents of the cascade cost money."""
+    agents = {name: registry.resolve(name, agent_config(run.settings, name)) for name in run.bounds.agents}
+    return frozenset(name for name, agent in agents.items() if agent.paid)
 
 
 def _order(attempt_id: str) -> tuple[int, ...]:
