@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pytest_agentflow.core.flaky import FlakyRecord
 from pytest_agentflow.core.flaky_causes import causes
@@ -35,6 +36,12 @@ class TriageReport:
     budget: str
     not_reached: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    timelines: Mapping[str, tuple[tuple[str, bool], ...]] = field(
+        default_factory=dict
+    )  # (experiment, red) per run
+    elsewhere: tuple[
+        str, ...
+    ] = ()  # failing tests whose coverage misses every changed line: not from this change
 
     @property
     def per_test(self) -> float:

@@ -14,7 +14,7 @@ from pytest_agentflow.stages.flaky_order import order_dependence
 Hypothesis = Callable[[Lab, str], FlakyRecord | None]
 SECONDS = range(0, 60, 3)
 HOURS = range(24)
-LOAD_MORE = 6
+LOAD_MORE = 4
 LATE_ROUNDS = 5
 
 
@@ -196,6 +196,8 @@ def under_load(lab: Lab, test: str) -> FlakyRecord | None:
     if not any(s.red for s in lab.table.of(test, "load")) and lab.table.torn(test) is None:
         return None
     for _ in range(LOAD_MORE):
+        if sum(s.red for s in lab.table.of(test, "load")) >= 4:
+            break
         if not lab.reach("more runs under load", 2):
             break
         lab.run([lab.job((test,), "rest"), lab.job((test,), "load", burners=lab.load_factor)])

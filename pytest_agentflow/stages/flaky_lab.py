@@ -14,6 +14,7 @@ from pytest_agentflow.core.conditions import Conditions
 from pytest_agentflow.core.executions import Execution, Job
 from pytest_agentflow.core.flaky_table import Sight, Table
 from pytest_agentflow.core.model import Outcome
+from pytest_agentflow.core.outcomes import to_rootdir
 from pytest_agentflow.core.triage_budget import Budget
 
 PINNED = 1  # the seed and entropy stream of everything that is held still
@@ -49,12 +50,17 @@ class Lab:
         if not self.base.forks:
             self.notes.append(f"a process of its own per execution, since {self.base.why_not}")
 
-    def open(self, hash_seed: int) -> ForkServer:
+    def open(self, hash_seed: int, only: Sequence[str] = ()) -> ForkServer:
+        """A session under this hash seed; `only` these tests' files need to be collected."""
+        paths = (
+            tuple(dict.fromkeys(to_rootdir(test, self.spec.rootdir).partition("::")[0] for test in only))
+            or self.paths
+        )
         server = ForkServer.start(
             self.spec,
             self.tree,
             self.scratch / f"hash-{hash_seed}",
-            paths=self.paths,
+            paths=paths,
             hash_seed=hash_seed,
         )
         self.cpu += server.collect_cpu

@@ -13,8 +13,8 @@ from pytest_agentflow.core.flaky_causes import CHANCE_USES, TIMING_USES
 from pytest_agentflow.core.flaky_table import differing
 from pytest_agentflow.stages.flaky_lab import Lab
 
-SHUFFLES = 6
-HASH_ALL, HASH_USERS = 3, 16
+SHUFFLES = 5
+HASH_ALL, HASH_USERS = 2, 16
 ZONES_ALL = (
     "UTC-14",
     "UTC+12",
@@ -30,8 +30,10 @@ ZONES_USERS = (
     "CET-1CEST,M3.5.0,M10.5.0/3",
 )
 CLOCK_POINTS = 36
-LOAD_ROUNDS = 5
+LOAD_ROUNDS = 3
+LATE_ROUNDS = 5
 CHANCE_ROUNDS = 24
+MOST_CHANCE = 300  # runs that show p = 0.01 with 95 % confidence
 
 
 def screen(lab: Lab) -> None:
@@ -121,6 +123,27 @@ def chance(lab: Lab, tests: Sequence[str], rounds: int) -> None:
             lab.run([lab.job(open_, "chance", seed=seed, entropy=stream)])
 
 
+def spend_the_rest(lab: Lab) -> None:
+    """What the budget leaves goes to tests that lean on chance or timing and have shown one verdict only."""
+    lab.progress("what is left of the budget: tests that lean on chance")
+    for _ in range(MOST_CHANCE // 10):
+        undecided = [
+            t
+            for t in users(lab, CHANCE_USES)
+            if len(lab.table.verdicts(t)) < 2 and len(lab.table.of(t, "chance")) < MOST_CHANCE
+        ]
+        room = [t for t in undecided if lab.left(10)]
+        if not room:
+            return
+        for test in room:
+            if not lab.left(10):
+                return
+            seeds = tuple(lab.random.randrange(1 << 31) for _ in range(10))
+            repeatable = len({s.red for s in lab.table.of(test, "alone", "twice")}) < 2
+            ids = (test,) * 10 if repeatable else (test,)
+            lab.run([lab.job(ids, "chance", seed=seeds[: len(ids)], entropy=seeds[: len(ids)])])
+
+
 def hashes(lab: Lab) -> None:
     """One process per hash seed; a flip is asked alone there and then, while that process lives."""
     lab.progress("hash seeds")
@@ -129,7 +152,7 @@ def hashes(lab: Lab) -> None:
         open_ = [t for t in ids if not lab.table.of(t, "hash-alone")]
         if not open_ or not lab.reach(f"hash seeds above {seed - 1}", len(open_)):
             break
-        with lab.open(seed) as server:
+        with lab.open(seed, open_ if seed > HASH_ALL else ()) as server:
             sights = lab.run([lab.job(open_, "hash")], server=server)
             flipped = differing(lab.table, sights[0] if sights else [], open_)
             for test in flipped:
@@ -185,7 +208,7 @@ def load(lab: Lab) -> None:
     """On one core beside CPU hogs, for tests that lean on timing; the same runs at rest to compare with."""
     lab.progress("late threads, and under load")
     threaded = users(lab, {"thread"})
-    for seed in range(1, LOAD_ROUNDS + 1):
+    for seed in range(1, LATE_ROUNDS + 1):
         if threaded and lab.reach("late threads", len(threaded)):
             lab.run([lab.job(threaded, "jitter", jitter=seed)])
     tests = users(lab, TIMING_USES)

@@ -18,9 +18,10 @@ from pytest_agentflow.core.triage_budget import Budget
 from pytest_agentflow.stages.flaky_diagnose import diagnose, suspects
 from pytest_agentflow.stages.flaky_lab import Lab
 from pytest_agentflow.stages.flaky_order import complete
-from pytest_agentflow.stages.flaky_screen import screen
+from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
 
-SAMPLE = 20  # plain runs per flaky test, apart from those that looked for failures
+TIMELINE = 160  # runs shown per flaky test
+SAMPLE = 12  # plain runs per flaky test, apart from those that looked for failures
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
@@ -50,9 +51,12 @@ def run_triage(
         screen(lab)
         lab.progress("diagnosis")
         records = [r for t in suspects(lab) if (r := diagnose(lab, t))]
-        records = share_causes(lab, complete(lab, records))
-        records = sample(lab, records)
-        return report(lab, records)
+        records = sample(lab, complete(lab, records))
+        spend_the_rest(lab)
+        known = {r.nodeid for r in records}
+        late = [r for t in suspects(lab) if t not in known and (r := diagnose(lab, t))]
+        records = [*records, *(_measured(lab, r) for r in late)]
+        return report(lab, share_causes(lab, records))
     finally:
         lab.close()
 
@@ -122,6 +126,7 @@ def _plain(record: FlakyRecord) -> tuple[str, ...]:
 
 def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
     flaky = {r.nodeid for r in records}
+    lab.notes += [f"{t} ends the process ({o}): left out of every order" for t, o in lab.killers.items()]
     lines = []
     for test in lab.tests:
         if test in flaky:
@@ -144,4 +149,5 @@ def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
         budget=lab.budget.words(),
         not_reached=tuple(lab.skipped),
         notes=tuple(lab.notes),
+        timelines={t: tuple((s.arm, s.red) for s in lab.table.sights[t][:TIMELINE]) for t in flaky},
     )
