@@ -10,11 +10,11 @@ import fnmatch
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pytest_agentflow.adapters import store as objects
-from pytest_agentflow.adapters.tree_files import CACHE_DIRECTORIES, walk
+from pytest_agentflow.adapters.tree_files import CACHE_DIRECTORIES, CACHE_SUFFIXES, walk
 
 MAX_BYTES = 200 << 20
 MAX_FILES = 5_000
@@ -28,8 +28,45 @@ _SECRETS = (
     "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc", ".npmrc", ".git-credentials",
     "credentials*", "secret.*", "secrets.*", "*.secret", "*.secrets", "*service_account*.json", ".htpasswd", "*.tfstate*",
 )  # fmt: skip
-_NOISE = ("*.pyc", "*.pyo", "*.log", "*.swp", "*.swo", "*~", ".DS_Store", ".coverage*", "coverage.xml", "*.prof", "core.[0-9]*", "*.tmp", "*.bak")  # fmt: skip
+_NOISE = ("*.pyc", "*.pyo", "*.log", "*.swp", "*.swo", "*~", ".DS_Store", ".coverage", ".coverage.*", "coverage.xml", "*.prof", "core.[0-9]*", "*.tmp", "*.bak")  # fmt: skip
 _CODE = (".so", ".pyd", ".dylib", ".py", ".pyi", ".pth")
+
+
+# Untracked files that git would offer to add, and that belong to nobody's change all the same.
+_NEVER_NEW = CACHE_DIRECTORIES | {"node_modules", ".tox", ".nox"}
+_PRIVATE = (
+    ".env",
+    ".env.*",
+    ".envrc",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    ".netrc",
+    ".pypirc",
+    ".git-credentials",
+)
+_SAMPLES = (".example", ".sample", ".template", ".dist")
+
+
+def not_offered(top: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Which of these new files never count, and what they are: bytecode and caches, environments, private files."""
+    environments: dict[str, bool] = {}
+    found = {}
+    for path in paths:
+        *parents, name = path.split("/")
+        if name.endswith(CACHE_SUFFIXES) or not _NEVER_NEW.isdisjoint(parents):
+            found[path] = "cache"
+        elif any(fnmatch.fnmatchcase(name, p) for p in _PRIVATE) and not name.endswith(_SAMPLES):
+            found[path] = "private"
+        else:
+            for depth in range(1, len(parents) + 1):
+                directory = "/".join(parents[:depth])
+                if directory not in environments:
+                    environments[directory] = _is_environment(top / directory)
+                if environments[directory]:
+                    found[path] = "environment"
+    return found
 
 
 def refused(path: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pytest_agentflow.adapters import gitcmd, tree_files
 from pytest_agentflow.adapters import store as objects
+from pytest_agentflow.adapters.overlay import not_offered
 from pytest_agentflow.adapters.trees import Snapshot, contents, tree_entries, with_entries
 from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.gitobjects import Entry
@@ -102,7 +103,7 @@ def _not_ignored(snapshot: Snapshot, workspace: Path, new: list[str]) -> list[st
             work_tree=workspace,
             index=index,
         )
-    offered = set(gitcmd.records(output))
+    offered = set(gitcmd.records(output)) - not_offered(workspace, new).keys()
     return [path for path in new if path in offered]
 
 

@@ -192,10 +192,12 @@ def read_blobs(store: Path, oids: Iterable[str], use: Callable[[str, bytes], Non
             stderr=subprocess.DEVNULL,
         )
         assert process.stdout
-        with process.stdout as source:
-            for oid in wanted:
-                use(oid, _next_blob(source, oid))
-        process.wait()
+        try:
+            with process.stdout as source:
+                for oid in wanted:
+                    use(oid, _next_blob(source, oid))
+        finally:
+            process.wait()
 
 
 def _next_blob(source: IO[bytes], oid: str) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_agentflow.adapters import gitcmd
+from pytest_agentflow.adapters.overlay import not_offered
 from pytest_agentflow.adapters.repository import Repository
 
 _GITLINK = "160000"
@@ -30,6 +31,12 @@ def list_files(repo: Repository) -> Listing:
     listing = Listing()
     config = [f"core.excludesFile={repo.excludes_file}"] if repo.excludes_file else []
     _list(listing, repo.git_dir, repo.top, "", config, 0)
+    unwanted = not_offered(repo.top, sorted(listing.untracked))
+    listing.files -= unwanted.keys()
+    listing.untracked -= unwanted.keys()
+    listing.notes += [
+        f"private file left out: {path}" for path, what in unwanted.items() if what == "private"
+    ]
     return listing
 
 

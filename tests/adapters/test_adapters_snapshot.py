@@ -164,6 +164,33 @@ def test_ignored_files_that_tests_need_come_along_and_secrets_never_do(tmp_path:
     assert b"secret" not in b"".join(p.read_bytes() for p in (tmp_path / "store").rglob("*") if p.is_file())
 
 
+def test_without_any_ignore_rule_caches_environments_and_private_files_stay_out(tmp_path: Path) -> None:
+    """Many projects have no .gitignore: then git would offer bytecode, a virtual environment and .env as new files."""
+    top = repository(
+        tmp_path / "p", {"a.py": "a = 1\n", "old/.env": "tracked\n", "old/kept.pyc": "tracked\n"}
+    )
+    left = [
+        "__pycache__/a.pyc",
+        "pkg/__pycache__/b.txt",
+        "venv/pyvenv.cfg",
+        "venv/lib/x.py",
+        "node_modules/i.js",
+        ".env",
+        "sub/.env.local",
+    ]
+    taken_too = ["new.py", ".env.example", "credentials.py", "tests/server.pem", "dist/m.py"]
+    write(top, dict.fromkeys([*left, *taken_too], "x"))
+    snapshot = taken(top, tmp_path)
+    assert sorted(snapshot.files) == sorted(["a.py", "old/.env", "old/kept.pyc", *taken_too])
+    assert not snapshot.overlay
+    assert [note for note in snapshot.notes if "private" in note] == [
+        "private file left out: .env", "private file left out: sub/.env.local",
+    ]  # fmt: skip
+    materialise(snapshot, tmp_path / "w")
+    write(tmp_path / "w", dict.fromkeys(left, "made by an agent"))
+    assert not snapshots.diff(snapshot, tmp_path / "w")
+
+
 def test_the_overlay_has_caps_and_says_what_it_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
