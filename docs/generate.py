@@ -81,8 +81,8 @@ HOOKS_INTRO = """An installed package can add to the loop. Name its module in th
 controller holds the key and never imports project code.
 
 ```toml
-[tool.agentflow]
-plugins = ["acme_agentflow"]
+[tool.agentflow.plugins]
+modules = ["acme_agentflow"]
 ```
 
 ```python
@@ -96,7 +96,25 @@ def pytest_agentflow_event(event, data):
         print(data["attempt"], data["verdict"])
 ```
 """
-PAGES = {"reference/options.md": options_page, "reference/hooks.md": hooks_page}
+
+
+def benchmarks_page() -> str:
+    """An index of docs/benchmarks/."""
+    lines = [NOTE, "# Benchmarks\n", BENCHMARKS_INTRO]
+    for page in sorted((HERE / "benchmarks").glob("*.md")):
+        title = page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+        lines.append(f"- [{title}](benchmarks/{page.name})")
+    return "\n".join(lines) + "\n"
+
+
+BENCHMARKS_INTRO = """Each figure that the project promises has a script in `benchmarks/` that prints it, beside other tools where there are any. What they printed, with
+date, machine and what falls short:
+"""
+PAGES = {
+    "reference/options.md": options_page,
+    "reference/hooks.md": hooks_page,
+    "benchmarks.md": benchmarks_page,
+}
 
 
 def main() -> int:
