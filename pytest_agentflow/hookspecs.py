@@ -1,6 +1,6 @@
 """What can an installed plugin add to the loop? Never a conftest or code of the tree: the harness holds the key.
 
-Name the plugin's module in `[tool.agentflow] plugins = ["package.module"]`; it is loaded in the controller and in lanes,
+Name the plugin's module in `[tool.agentflow] plugins = ["package.module"]` or with `--agent-plugins`; it is loaded in the controller and in lanes,
 outside the project's tree.
 """
 

@@ -168,6 +168,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("agent-network", "flag", False, "open the network in verification"),
     Option("agent-unsafe", "flag", False, "allow model and command agents where no sandbox works"),
+    Option("agent-plugins", "list", (), "installed modules that hold agentflow hooks", "MODULE"),
     Option(
         "agent-env", "list", (), "environment variables that the tests may see, beside the usual few", "NAME"
     ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pluggy
 from filelock import FileLock, Timeout
 
 from pytest_agentflow import hookspecs
@@ -76,9 +77,6 @@ def _session(request: Request, repository: Repository, home: Path) -> int:
     view = open_view(sys.stdout, terminal=request["terminal"], verbosity=verbosity, colour=colour)
     redact = Redactor(request["secrets"].values())
 
-    def listen(event: Event) -> None:
-        view.event(event.event, event.data)
-
     def progress(name: str, data: Mapping[str, Any]) -> None:
         if name == "attempt":
             view.progress(data["attempt"], data["text"], data["numbers"])
@@ -91,8 +89,16 @@ def _session(request: Request, repository: Repository, home: Path) -> int:
     run = _resumed(request, repository, home) if _resumes(request) else _fresh(request, repository, home)
     for note in run.base.notes:
         view.note(note)
+    plugins = hookspecs.manager(run.plugins)
+
+    def listen(event: Event) -> None:
+        view.event(event.event, event.data)
+        problem = _tell(plugins, event)
+        if problem:
+            view.note(problem)
+
     journal = Journal(run.directory / "journal.jsonl", listen, redact.text)
-    live = _complete(run, journal, progress)
+    live = _complete(run, journal, progress, plugins)
     _begin(live, request, repository)
     try:
         code = fix_loop(live)
@@ -111,6 +117,15 @@ def _session(request: Request, repository: Repository, home: Path) -> int:
     report.show(live, colour=colour, verbosity=verbosity)
     journal.close()
     return code
+
+
+def _tell(plugins: pluggy.PluginManager, event: Event) -> str | None:
+    """Tell plugins of an event that was written. What goes wrong there is shown and changes nothing."""
+    try:
+        plugins.hook.pytest_agentflow_event(event=event.event, data=event.data)
+    except Exception as error:  # noqa: BLE001 - a plugin's mistake must not end a run
+        return f"a plugin failed on {event.event}: {type(error).__name__}: {error}"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +181,7 @@ def _parts(
         repository=repository,
         secrets=request["secrets"],
         lanes=settings.agent_lanes or _user_lanes(request) or os.cpu_count() or 1,
-        plugins=tuple(settings.sections.get("plugins", {}).get("modules", ())),
+        plugins=settings.agent_plugins,
     )
 
 
@@ -265,12 +280,12 @@ def find_run(home: Path, wanted: str) -> Path:
     return runs[-1]
 
 
-def _complete(parts: _Parts, journal: Journal, progress: Any) -> Run:
+def _complete(parts: _Parts, journal: Journal, progress: Any, plugins: pluggy.PluginManager) -> Run:
     sections = parts.settings.sections.get("agents", {})
     cascade = preflight.cascade_of(parts.settings.agent, sections, parts.settings.agent_model)
     versions = []
     for name in cascade:
-        config = agent_config(parts.settings, name)
+        config = agent_config(parts.settings, name, plugins)
         versions.append([name, registry.resolve(name, config).fingerprint(config)])
     settings = parts.settings
     frozen = {k: v for k, v in settings.to_json()["values"].items() if k not in _NOT_IN_KEY}
@@ -297,7 +312,7 @@ def _complete(parts: _Parts, journal: Journal, progress: Any) -> Run:
         spec=replace(parts.spec, bytecode="" if parts.spec.sandbox == "none" else str(temp / "bytecode")),
         selection=parts.selection,
         journal=journal,
-        plugins=hookspecs.manager(parts.plugins),
+        plugins=plugins,
         progress=progress,
         threshold=parts.threshold,
         secrets=parts.secrets,
@@ -327,9 +342,10 @@ def consented(request: Request, settings: Settings) -> Settings:
         return settings
     sections = settings.sections.get("agents", {})
     cascade = preflight.cascade_of(settings.agent, sections, settings.agent_model)
+    plugins = hookspecs.manager(settings.agent_plugins)
     decision = preflight.preflight(
         settings.agent,
-        {name: agent_config(settings, name) for name in cascade},
+        {name: agent_config(settings, name, plugins) for name in cascade},
         cascade,
         environ=os.environ,
         terminal=request["terminal"],

@@ -25,6 +25,8 @@ def resolve(name: str, config: Mapping[str, Any]) -> Agent:
     A section says what it is by `kind` (a built-in), by `argv` (a command) or by `factory` (`module:callable` of an
     installed package); a name that itself reads `module:callable` needs no section. Imports happen here and not earlier.
     """
+    if "instance" in config:  # an installed plugin's hook made it
+        return cast(Agent, config["instance"])
     target = config.get("factory") or KIND.get(str(config.get("kind", ""))) or BUILT_IN.get(name)
     if target is None and "argv" in config:
         target = KIND["command"]

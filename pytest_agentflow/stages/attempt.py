@@ -147,9 +147,8 @@ def make_attempt(lane: Lane, attempt: Attempt) -> None:
 
 
 def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptRecord, Evidence | None]:
-    agent = lane.plugins.hook.pytest_agentflow_agent(name=attempt.agent, settings=lane.settings)
-    config = agent_config(lane.settings, attempt.agent)
-    agent = agent or registry.resolve(attempt.agent, config)
+    config = agent_config(lane.settings, attempt.agent, lane.plugins)
+    agent = registry.resolve(attempt.agent, config)
     scratch = lane.scratch / attempt.id
     scratch.mkdir(exist_ok=True)
     try:
@@ -218,12 +217,15 @@ def _earlier_objections(lane: Lane, attempt: Attempt) -> tuple[tuple[Objection, 
     return tuple(found), times
 
 
-def agent_config(settings: Settings, name: str) -> dict[str, Any]:
-    """The agent's own section, plus the general options that concern models."""
+def agent_config(settings: Settings, name: str, plugins: Any = None) -> dict[str, Any]:
+    """The agent's own section, plus the general options that concern models, and the agent that a plugin gives for the name."""
     section = dict(settings.sections.get("agents", {}).get(name, {}))
     for option, key in (("agent_model", "model"), ("agent_effort", "effort")):
         if settings.get(option) is not None:
             section[key] = settings[option]
+    given = plugins.hook.pytest_agentflow_agent(name=name, settings=settings) if plugins else None
+    if given is not None:
+        section["instance"] = given
     section.setdefault("prices", settings.sections.get("prices", {}))
     return section
 

@@ -63,7 +63,10 @@ def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: Scope
 
 def _paid(run: Run) -> frozenset[str]:
     """Which agents of the cascade cost money."""
-    agents = {name: registry.resolve(name, agent_config(run.settings, name)) for name in run.bounds.agents}
+    agents = {
+        name: registry.resolve(name, agent_config(run.settings, name, run.plugins))
+        for name in run.bounds.agents
+    }
     return frozenset(name for name, agent in agents.items() if agent.paid)
 
 
@@ -126,7 +129,7 @@ def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, number: int,
         scope=codec.encode(scope),
         base=base,
         lanes=lanes,
-        plugins=tuple(run.settings.sections.get("plugins", {}).get("modules", ())),
+        plugins=run.settings.agent_plugins,
     ).save(place / MANIFEST)
     with (run.directory / "lanes.log").open("ab") as log:
         process = subprocess.Popen(

@@ -98,7 +98,10 @@ def _questions(
 
 def _worst(run: Run, clusters: int) -> tuple[int, int, float]:
     """Attempts, tokens and dollars if every attempt is made and each costs the most it can."""
-    cases = [preflight.worst_case(name, agent_config(run.settings, name)) for name in run.bounds.agents]
+    cases = [
+        preflight.worst_case(name, agent_config(run.settings, name, run.plugins))
+        for name in run.bounds.agents
+    ]
     attempts = min(clusters * (run.bounds.retries + len(cases) - 1), run.bounds.max_attempts)
     tokens, usd = preflight.bound(
         cases, attempts, run.settings.agent_budget_usd, run.settings.agent_budget_tokens

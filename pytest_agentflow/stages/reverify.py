@@ -124,9 +124,7 @@ def _execute(directory: Path, name: str, said: str, settings: Settings, spec: Ru
         pool=pool,
         scratch=pool.root / f"scratch-{name}",
         commands=further_commands(settings),
-        oracles=further_oracles(
-            settings, hookspecs.manager(settings.sections.get("plugins", {}).get("modules", ()))
-        ),
+        oracles=further_oracles(settings, hookspecs.manager(settings.agent_plugins)),
     )
     verdict = judge(gather(without_build(attempt), record.patch, context))
     return Check(name, said, str(verdict.kind), "executed", verdict.reason)
