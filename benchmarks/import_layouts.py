@@ -1,6 +1,6 @@
 """Whose code do the tests run in a copy of the project? Real editable installs, each way of starting pytest, peers beside us.
 
-    python benchmarks/import_layouts.py [--keep DIR]
+    python benchmarks/import_layouts.py [--keep DIR] [--only WORD]
 
 Builds one virtual environment, then for each layout: installs the project editable, copies it (with `git worktree add` for the
 peers, with a pooled workspace for us), and lets a real test in the copy say which file it imported, itself and in a subprocess.
@@ -182,6 +182,7 @@ def ours(top: Path, python: Path, start: list[object], quiet: tuple[str, ...]) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=textwrap.dedent(__doc__ or ""))
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it")
+    parser.add_argument("--only", metavar="WORD", default="", help="layouts whose name holds this word")
     args = parser.parse_args()
     work = args.keep or Path(tempfile.mkdtemp(prefix="import-layouts-"))
     work.mkdir(exist_ok=True)
@@ -203,11 +204,12 @@ def main() -> None:
     print("| layout | worktree, pytest | worktree, python -m pytest | our workspace | import roots found |")
     print("|---|---|---|---|---|")
     wrong = 0
-    for layout in LAYOUTS:
+    chosen = [layout for layout in LAYOUTS if args.only in layout[0]]
+    for layout in chosen:
         row = measure(*layout, venv / "bin/python", work)
         wrong += row[3] != "copy"
         print("| " + " | ".join(row) + " |", flush=True)
-    print(f"\nruns of ours on the wrong tree: {wrong} of {len(LAYOUTS)} layouts")
+    print(f"\nruns of ours on the wrong tree: {wrong} of {len(chosen)} layouts")
     if not args.keep:
         shutil.rmtree(work)
 

@@ -25,6 +25,7 @@ from pytest_agentflow.core.gitobjects import Entry, blob_id
 from pytest_agentflow.errors import AgentflowError
 
 _MARKER = "owner.json"
+_ABANDONED_AFTER = 3600.0
 _RACY_NS = 50_000_000  # a change this close to the stamp may share its clock tick
 
 
@@ -154,13 +155,24 @@ def _hold(marker: Path, run: str) -> int:
 
 
 def sweep(base: Path | None = None) -> tuple[Path, ...]:
-    """Remove the roots of runs that no process works in any more; only directories with our marker are touched."""
+    """Remove the roots of runs that no process works in any more; a directory without our marker goes after an hour."""
     removed = []
     place = base or base_directory()
     for root in sorted(place.iterdir()) if place.is_dir() else []:
-        if not root.is_symlink() and (root / _MARKER).is_file() and _remove_if_dead(root):
+        if root.is_symlink() or not root.is_dir():
+            continue
+        if _remove_if_dead(root) if (root / _MARKER).is_file() else _remove_if_abandoned(root):
             removed.append(root)
     return tuple(removed)
+
+
+def _remove_if_abandoned(root: Path) -> bool:
+    """A run that was killed before its first pool stood leaves a root without a marker."""
+    with suppress(FileNotFoundError):
+        if time.time() - root.stat().st_mtime > _ABANDONED_AFTER:
+            tree_files.remove(root)
+            return True
+    return False
 
 
 def _remove_if_dead(root: Path) -> bool:

@@ -243,9 +243,11 @@ def test_the_next_start_sweeps_what_a_killed_run_left_and_spares_a_living_one(
         assert lane.stdin and lane.stdout
         lane.stdin.close()
         lane.stdout.close()
-        (tmp_path / "pools" / "not-ours").mkdir()
-        assert living.sweep() == (dead.root,)
-        assert not dead.root.exists() and living.root.exists() and (tmp_path / "pools" / "not-ours").exists()
+        (tmp_path / "pools" / "just-made").mkdir()
+        (tmp_path / "pools" / "abandoned").mkdir()
+        os.utime(tmp_path / "pools" / "abandoned", (1, 1))
+        assert living.sweep() == (tmp_path / "pools" / "abandoned", dead.root)
+        assert sorted(p.name for p in dead.root.parent.iterdir()) == ["just-made", "living"]
     living.close()
 
 
