@@ -233,7 +233,7 @@ def _popen_bwrap(
     for name, value in env.items():
         options += ["--setenv", name, value]
     ours, theirs = os.pipe()
-    arguments = _in_memory("\0".join(options).encode())
+    arguments = _in_memory("".join(f"{o}\0" for o in options).encode())
     prlimit = shutil.which("prlimit")
     limits = [prlimit, *(f"--{n.lower()}={v}" for n, v in _limits(box).items()), "--"] if prlimit else []
     command = [_bwrap(), "--args", str(arguments), "--info-fd", str(theirs), "--", *limits, *argv]

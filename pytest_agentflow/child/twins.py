@@ -7,6 +7,7 @@ report: code under test that bends either is seen in the other.
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import threading
 import time
@@ -92,6 +93,7 @@ class Twins:
         self.deadline = time.monotonic() + float(options["seconds"])
         self.emit = emit
         self.sites: dict[str, dict[int, Site]] = {}
+        self.own: dict[str, set[int]] = {}
         self.excinfo: pytest.ExceptionInfo[BaseException] | None = None
         self._original = rewrite.rewrite_asserts
         self.files = {os.path.join(self.top, path) for path in options["files"]}  # noqa: PTH118
@@ -130,6 +132,7 @@ class Twins:
             "instrumented": real in self.sites, "shape": _shape(item),
         }  # fmt: skip
         if told["control"] == "passed":
+            told["unreached"] = self._unreached(item, real, reached)
             chosen = self._choose(target, real, reached)
             for site, mode in chosen:
                 if time.monotonic() > self.deadline and told["sites"]:
@@ -140,6 +143,23 @@ class Twins:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         self.emit("twins", {"target": target, **told})
         return True
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Which lines are whose, noted before any code under test can exchange a test's code."""
+        for item in session.items:
+            code = (
+                getattr(inspect.unwrap(item.obj), "__code__", None)
+                if isinstance(item, pytest.Function)
+                else None
+            )
+            if code is not None:
+                self.own[item.nodeid] = {line for _, _, line in code.co_lines() if line}
+
+    def _unreached(self, item: pytest.Function, real: str, reached: list[int]) -> list[int]:
+        """Assertions directly in the test's own body that a passing run did not come to."""
+        own = self.own.get(item.nodeid, set())
+        sites = self.sites.get(real, {}).values()
+        return [s.first for s in sites if s.owner and s.first in own and s.first not in reached]
 
     def _choose(self, target: str, real: str, reached: list[int]) -> list[tuple[Site, str]]:
         """The assertion that failed before, the last one, then others in order."""

@@ -33,6 +33,9 @@ class Site:
     first: int
     last: int
     modes: tuple[str, ...]
+    owner: int = (
+        0  # first line of the function whose body holds it directly; 0 where a condition stands around it
+    )
 
 
 class _Turner(ast.NodeTransformer):
@@ -42,6 +45,7 @@ class _Turner(ast.NodeTransformer):
         self.sites: dict[int, Site] = {}
         self._swallowed = 0
         self._depth = 0
+        self._direct: dict[int, int] = {}
 
     # what may swallow a failure ------------------------------------------------------------------
 
@@ -82,6 +86,10 @@ class _Turner(ast.NodeTransformer):
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         """A nested function may run as a callback whose caller swallows."""
         nested = self._depth > 0
+        for statement in node.body:
+            if any(isinstance(part, ast.Return | ast.Raise) for part in ast.walk(statement)):
+                break
+            self._direct[statement.lineno] = node.lineno
         self._swallowed += nested
         self._depth += 1
         node.body = [self.visit(s) for s in node.body]
@@ -144,7 +152,7 @@ class _Turner(ast.NodeTransformer):
         self._add(first, last, ["exc"])
 
     def _add(self, first: int, last: int, modes: list[str]) -> None:
-        self.sites[first] = Site(first, last, tuple(modes))
+        self.sites[first] = Site(first, last, tuple(modes), self._direct.get(first, 0))
 
 
 def _ask(verb: str, line: int, mode: str, *values: ast.expr) -> ast.Call:

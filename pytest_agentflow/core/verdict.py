@@ -9,11 +9,15 @@ from pytest_agentflow.core.layers import (
     bare,
     census,
     checkout,
+    further,
     guards,
     heldout,
     isolation,
+    reruns,
+    scan,
     scope,
     sentinels,
+    strength,
     targets,
     twins,
 )
@@ -23,7 +27,22 @@ from pytest_agentflow.core.model import Finding, FindingStatus, Verdict, Verdict
 # The order in which layers speak: cheapest first; isolation last, for it watched every session. All of them must have spoken for a patch to be plausible.
 LAYERS: Mapping[str, Callable[[Facts], Judged]] = {
     module.NAME: module.judge
-    for module in (scope, checkout, census, sentinels, targets, heldout, twins, bare, guards, isolation)
+    for module in (
+        scope,
+        scan,
+        checkout,
+        census,
+        sentinels,
+        targets,
+        heldout,
+        guards,
+        twins,
+        bare,
+        further,
+        reruns,
+        strength,
+        isolation,
+    )
 }
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.patches import PatchConflict
 from pytest_agentflow.core.evidence import Evidence, LayerFacts
+from pytest_agentflow.core.layers.scan import HARNESS, NOTABLE
 from pytest_agentflow.core.model import Attempt, Patch
 from pytest_agentflow.core.verdict import LAYERS
 from pytest_agentflow.errors import AgentflowError
-from pytest_agentflow.stages.oracle import bare, suite, twins
+from pytest_agentflow.stages.oracle import bare, further, reruns, strength, suite, twins
 from pytest_agentflow.stages.oracle.room import Room, VerifyContext
 
 __all__ = ["VerifyContext", "gather"]
@@ -98,6 +99,20 @@ def _checkout(room: Room) -> Iterator[LayerFacts]:
     yield LayerFacts("checkout", {"base": base.tree, "tree": room.patched.tree, "conflict": conflict})
 
 
+def _scan(room: Room) -> Iterator[LayerFacts]:
+    new = {}
+    for path in room.patch.paths:
+        before, after = room.text(path) or "", room.text(path, base=False) or ""
+        old, now = before.casefold(), after.casefold()
+        words = [w for w in HARNESS if now.count(w) > old.count(w)]
+        words += [w for w in NOTABLE if after.count(w) > before.count(w)]
+        if "pytest" in old:  # a project about pytest may well speak of it
+            words = [w for w in words if w not in HARNESS or w == "agentflow"]
+        if words:
+            new[path] = words
+    yield LayerFacts("scan", {"new": new})
+
+
 def _isolation(room: Room) -> Iterator[LayerFacts]:
     spec = room.ctx.spec
     yield LayerFacts(
@@ -115,9 +130,13 @@ def _isolation(room: Room) -> Iterator[LayerFacts]:
 STEPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
     (("scope",), _scope),
     (("checkout",), _checkout),
+    (("scan",), _scan),
     (("census", "sentinels", "targets", "held-out"), suite.measure_targets),
     (("twins",), twins.measure),
     (("bare call",), bare.measure),
     (("census", "guards"), suite.measure_guards),
+    (("further oracles",), further.measure),
+    (("reruns",), reruns.measure),
+    (("strength",), strength.measure),
     (("isolation",), _isolation),
 )

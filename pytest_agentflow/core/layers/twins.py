@@ -35,6 +35,8 @@ def _wrong(told: Facts | None) -> str:
         return "was not run under instrumentation"
     if told["control"] != "passed":
         return "passes as it is and fails when instrumented"
+    if told["unreached"]:
+        return f"passes without coming to its assertion in line {told['unreached'][0]}"
     sites = told["sites"]
     for site in sites:
         if site["result"] != "failed there" and not site["result"].startswith("failed elsewhere"):

@@ -1,0 +1,59 @@
+"""reruns: do the targets hold under other hash seeds, orders and clocks, as often as the stated confidence asks?"""
+
+from __future__ import annotations
+
+import math
+
+from pytest_agentflow.core.layers.base import Facts, Judged, failed, na, ok, some, weak
+from pytest_agentflow.core.model import VerdictKind
+
+NAME = "reruns"
+RATE = 0.1  # the failure rate per run that is to be excluded
+
+
+def repeats_for(confidence: float, rate: float = RATE) -> int:
+    """How many passes in a row exclude a failure rate of `rate` or more at this confidence."""
+    return math.ceil(math.log(1 - confidence) / math.log(1 - rate))
+
+
+def excluded_rate(passes: int, confidence: float) -> float:
+    """The smallest failure rate that so many passes in a row exclude."""
+    return 1 - (1 - confidence) ** (1 / passes) if passes else 1.0
+
+
+def judge(facts: Facts) -> Judged:
+    """`sessions`: hash seed, clock offset in days, outcomes of the ordinary runs, repetitions per test."""
+    fewest = None
+    for session in facts["sessions"]:
+        words = f"hash seed {session['hash_seed']}, clock {session['clock_days']:+d} days"
+        if session["problem"]:
+            return failed(
+                NAME, VerdictKind.TAMPERED, f"under {words} the session ended oddly: {session['problem']}"
+            )
+        red = [i for i, o in session["outcomes"].items() if o != "passed"]
+        if red and session["clock_days"] and not facts["clock_introduced"]:
+            return weak(NAME, f"{some(red)} fails under {words}: code or test depends on the date")
+        if red:
+            return failed(NAME, VerdictKind.FLAKY, f"{some(red)} passes, and fails under {words}")
+        for nodeid, told in session["repeats"].items():
+            if told["red"] or told["lost"]:
+                n = told["red"] + told["lost"]
+                return failed(
+                    NAME,
+                    VerdictKind.FLAKY,
+                    f"{nodeid} failed {n} of {n + told['passed']} repetitions under {words}",
+                )
+    counts: dict[str, int] = {}
+    for session in facts["sessions"]:
+        for nodeid, outcome in session["outcomes"].items():
+            told = session["repeats"].get(nodeid, {})
+            counts[nodeid] = counts.get(nodeid, 1) + (outcome == "passed") + told.get("passed", 0)
+    if not counts:
+        return na(NAME, "no target to repeat")
+    fewest = min(counts.values())
+    bound = excluded_rate(fewest, facts["confidence"])
+    return ok(
+        NAME,
+        f"at least {fewest} passes per target, failure rate < {bound:.0%} at {facts['confidence']:.0%} confidence",
+        passes=fewest, bound=round(bound, 4),
+    )  # fmt: skip
