@@ -28,7 +28,11 @@ from pytest_agentflow.core.model import Outcome
 
 MESSAGE_LIMIT = 2000
 _INTERIM = (xunit2.FlakyFailure, xunit2.FlakyError, xunit2.RerunFailure, xunit2.RerunError)
-_CRASH = re.compile(r"^worker '[^']*' crashed while running|\bcrashed\b.*\bsignal\b|^test abort", re.I)
+_CRASH = re.compile(r"\bworker '[^']*' crashed while running|\bcrashed\b.*\bsignal\b|^test abort", re.I)
+# What unittest, jest and others report in place of the tests that could not even begin.
+_FIXTURE = re.compile(
+    r"^(?:setUp|tearDown)(?:Class|Module) \(|Test suite failed to run$|^(?:classMethod|initializationError)$"
+)
 _COMMIT_KEYS = (
     "commit",
     "git.commit",
@@ -148,6 +152,9 @@ def _by_status(status: str, result: str) -> Execution:
 
 def _execution(entry: xunit2.InterimResult | Failure | Error, outcome: Outcome) -> Execution:
     message = (entry.message or entry.text or "").strip()[:MESSAGE_LIMIT]
+    if message == "Failed":  # gotestsum says no more; what failed is in the text, between go test's own lines
+        lines = (line.strip() for line in (entry.text or "").splitlines())
+        message = next((x for x in lines if x and not x.startswith(("===", "---"))), message)[:MESSAGE_LIMIT]
     if _CRASH.search(message) or _CRASH.search(entry.type or ""):
         return Execution(Outcome.CRASHED, "crash", message, "crash")
     cause = "collection" if message == "collection failure" else ""
@@ -162,7 +169,8 @@ def _skipped(entry: Skipped) -> Execution:
         return Execution(Outcome.XFAILED, message=message, cause="todo")
     if "xfail-marked test passes unexpectedly" in message:
         return Execution(Outcome.FAILED, "XPASS", message)
-    return Execution(Outcome.XFAILED if entry.type == "pytest.xfail" else Outcome.SKIPPED, message=message)
+    expected = entry.type in ("pytest.xfail", "XFAIL")  # pytest's and unittest-xml-reporting's
+    return Execution(Outcome.XFAILED if expected else Outcome.SKIPPED, message=message)
 
 
 def _fold(raws: list[_Raw], oracle: Oracle) -> list[Case]:
@@ -176,6 +184,10 @@ def _fold(raws: list[_Raw], oracle: Oracle) -> list[Case]:
 
 def _case(identity: str, group: list[_Raw], repeats: str) -> Case:
     first = group[0]
+    if (
+        _FIXTURE.search(first.name) and first.attempts[-1].bad
+    ):  # no test of its own: others behind it never ran
+        first.attempts = (*first.attempts[:-1], replace(first.attempts[-1], cause="suite"))
     attempts = first.attempts if len(group) == 1 else _merged(group, repeats == "retries")
     line = int(first.line) if first.line.isdecimal() and len(first.line) < 9 else 0
     time = first.time if len(group) == 1 else sum(raw.time for raw in group)
@@ -289,7 +301,8 @@ def _seconds(text: str) -> float:
 def _epoch(stamp: str) -> float | None:
     """Seconds since the epoch; a time without a zone is taken in the machine's own."""
     try:
-        return datetime.fromisoformat(stamp).timestamp()
+        moment = datetime.fromisoformat(stamp)
+        return moment.timestamp() if moment.year > 1980 else None  # unittest-xml-reporting may write year 1
     except (ValueError, OverflowError, OSError):
         return None
 

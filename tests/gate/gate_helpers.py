@@ -19,7 +19,7 @@ BODIES = {
     "other": "<failure message=\"KeyError: 'x'\">E  KeyError</failure>",
     "error": '<error message="failed on setup with &quot;OSError: no disk&quot;">E</error>',
     "teardown": '<error message="failed on teardown with &quot;OSError: td&quot;">E</error>',
-    "crash": "<error message=\"worker 'gw0' crashed while running 'tests/test_a.py::test_0'\"/>",
+    "crash": "<error message=\"failed on setup with &quot;worker 'gw0' crashed while running 'tests/test_a.py::test_0'&quot;\"/>",
     "xpass_strict": '<failure message="[XPASS(strict)] ">[XPASS(strict)] </failure>',
     "flaky_child": '<flakyFailure message="boom" type="E"><stackTrace>x</stackTrace></flakyFailure>',
 }

@@ -28,6 +28,7 @@ def problems_of(
     found = [problem for report in reports for problem in report.problems]
     found += [p for r in reports for p in _stale(r, not_before, commit)]
     found += _shards(reports, policy.expected_shards)
+    found += _echoes(reports)
     found += _exit_codes(exits, any(s.failed_once for s in standings.values()))
     found += _census(standings, collected)
     found += _stopped(reports, standings, base, collected, accepted)
@@ -71,6 +72,28 @@ def _shards(reports: Sequence[Report], expected: int | None) -> list[Problem]:
             text = f"{report.source} is a copy of {other}, byte for byte: a shard was not run"
             found.append(Problem(ProblemKind.SHARDS, text))
     return found
+
+
+def _echoes(reports: Sequence[Report]) -> list[Problem]:
+    """A shard whose every test another shard has too was not run, or is no shard: an attempt or a cell without its label."""
+    owners: dict[str, str | None] = {}
+    lineages = sorted({lineage(report) for report in reports if report.cases})
+    if len(lineages) < 2:
+        return []
+    for report in reports:
+        mine = lineage(report)
+        for case in report.cases:
+            if owners.setdefault(case.identity, mine) != mine:
+                owners[case.identity] = None
+    owning = set(owners.values())
+    return [
+        Problem(
+            ProblemKind.SHARDS,
+            f"{name}: every test in it is in another report too: a shard that was not run? (attempts need attempt-N in their path, matrix cells CELL=)",
+        )
+        for name in lineages
+        if name not in owning
+    ]
 
 
 def _missing(present: set[str], expected: int) -> set[str]:

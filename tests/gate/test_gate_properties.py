@@ -1,0 +1,55 @@
+"""What holds for every suite, baseline and rule that hypothesis can think of."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from gate_monotone import MOVES, NAMES, Scene, broken_promise, scenes, verdict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+FAST = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@FAST
+@given(scenes(), st.sampled_from(MOVES), st.sampled_from(NAMES))
+def test_removing_skipping_retrying_or_duplicating_a_test_never_turns_a_block_into_a_pass(
+    scene: Scene, move: str, name: str
+) -> None:
+    assert broken_promise(scene, move, name) is None
+
+
+@settings(FAST, max_examples=150)
+@given(scenes(), st.data())
+def test_any_partition_into_shards_gives_the_verdict_of_the_whole(scene: Scene, data: st.DataObject) -> None:
+    from dataclasses import replace
+
+    whole = {name: specs for shard in scene.shards for name, specs in shard.items()}
+    policy = replace(scene.policy, expected_shards=None)
+    count = data.draw(st.integers(1, 4))
+    parts: list[dict] = [{} for _ in range(count)]
+    for name, specs in whole.items():
+        parts[data.draw(st.integers(0, count - 1))][name] = specs
+    parts = [part for part in parts if part]
+    with tempfile.TemporaryDirectory() as folder:
+        one = verdict(replace(scene, shards=(whole,), policy=policy), Path(folder))
+        many = verdict(replace(scene, shards=tuple(parts), policy=policy), Path(folder))
+    assert one.exit_code == many.exit_code
+    assert [c.counts for c in one.cells] == [c.counts for c in many.cells]
+    assert [c.rate for c in one.cells] == [c.rate for c in many.cells]
+    assert {r.rule for r in one.reasons} - {"stopped-early"} == {r.rule for r in many.reasons} - {
+        "stopped-early"
+    }
+
+
+@settings(FAST, max_examples=100)
+@given(scenes())
+def test_the_order_of_reports_changes_nothing(scene: Scene) -> None:
+    from dataclasses import replace
+
+    with tempfile.TemporaryDirectory() as folder:
+        one = verdict(scene, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        other = verdict(replace(scene, base=scene.base and dict(reversed(scene.base.items()))), Path(folder))
+    assert one == other
