@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from pytest_agentflow.core.model import SourceUnit
 
@@ -208,4 +208,17 @@ def _kind(node: ast.stmt) -> str:
         return "call" if isinstance(node.value, ast.Call) else "expr"
     return {"annassign": "assign", "asyncfor": "for", "asyncwith": "with", "importfrom": "import"}.get(
         name, name
+    )
+
+
+def regroup(source: Source, units: Sequence[SourceUnit]) -> Source:
+    """The file with source units that a plugin gave instead of its functions; `<module>` keeps what is in none of them."""
+    every = (source.units[0], *units)
+
+    def index(line: int) -> int:
+        inside = [n for n, u in enumerate(every) if n and u.first_line <= line <= u.last_line]
+        return min(inside, key=lambda n: every[n].last_line - every[n].first_line, default=0)
+
+    return replace(
+        source, units=every, statements=tuple(replace(s, unit=index(s.first_line)) for s in source.statements)
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import pluggy
 
 from pytest_agentflow.adapters import changes, units
 from pytest_agentflow.adapters.coverage_map import CoverageMap
@@ -14,14 +17,22 @@ from pytest_agentflow.core.clusters import cluster
 from pytest_agentflow.core.codec import decode, encode
 from pytest_agentflow.core.events import LOCALISED, content_key
 from pytest_agentflow.core.localise import Facts, TestFacts, describe
-from pytest_agentflow.core.model import Cluster, Failure, Frame, Observation
+from pytest_agentflow.core.model import Cluster, Failure, Frame, Observation, SourceUnit
 from pytest_agentflow.core.spectrum import Spectrum, statement_columns
-from pytest_agentflow.core.syntax import Source
+from pytest_agentflow.core.syntax import Source, regroup
 from pytest_agentflow.core.testfacts import signature, test_facts
 from pytest_agentflow.stages.run import Run
 
 # Lines of a teardown ran after the verdict: they are no evidence about it.
 BEFORE_THE_VERDICT = ("setup", "call", "fixture")
+
+
+# (path, text) -> the units that a plugin gives for a file, or None for its functions
+UnitsOf = Callable[[str, str], Sequence[SourceUnit] | None]
+
+
+def _no_units(path: str, source: str) -> None:  # noqa: ARG001 - the shape of UnitsOf
+    return None
 
 
 def localise(
@@ -30,13 +41,14 @@ def localise(
     tree: Path,
     repo_top: Path | None,
     targets: tuple[str, ...],
+    units_of: UnitsOf = _no_units,
 ) -> tuple[Cluster, ...]:
     """Clusters of failures with a common cause, each with its ranked units and lines.
 
     `tree` holds the observed state; `repo_top` is the user's repository, asked for history only, or None.
     """
     failures = {t: observation.results[t].failure for t in targets if t in observation.results}
-    spectrum, sources = measure(observation, coverage, tree, targets)
+    spectrum, sources = measure(observation, coverage, tree, targets, units_of)
     facts = gather_facts(tree, repo_top, sources, failures)
     signatures = {t: signature(f, sources) for t, f in facts.failures.items()}
     groups = cluster(targets, spectrum, signatures)
@@ -44,7 +56,11 @@ def localise(
 
 
 def measure(
-    observation: Observation, coverage: CoverageMap, tree: Path, targets: Iterable[str]
+    observation: Observation,
+    coverage: CoverageMap,
+    tree: Path,
+    targets: Iterable[str],
+    units_of: UnitsOf = _no_units,
 ) -> tuple[Spectrum, dict[str, Source]]:
     """The spectrum over the files that a failing test reached or that its traceback names."""
     failing = list(targets)
@@ -53,6 +69,10 @@ def measure(
     paths |= {f.path for t in failing for f in _frames(observation, t)}
     paths |= {path for path in coverage.paths() if paths}  # module-level code that they import
     sources = units.load(tree, sorted(p for p in paths if not units.is_test_path(p)))
+    for path in sources:
+        given = units_of(path, (tree / path).read_text(encoding="utf-8", errors="replace"))
+        if given is not None:
+            sources[path] = regroup(sources[path], given)
     numbers = {t: n for n, t in enumerate(tests)}
     lines = {path: coverage.columns(path, BEFORE_THE_VERDICT, numbers) for path in sources}
     for test in failing:  # a traceback is evidence too, and the only one when a module cannot be collected
@@ -99,13 +119,20 @@ def localise_round(
     return tuple(decode(Cluster, c) for c in data["clusters"])
 
 
+def _units_of(plugins: pluggy.PluginManager, path: str, source: str) -> Sequence[SourceUnit] | None:
+    given: Sequence[SourceUnit] | None = plugins.hook.pytest_agentflow_source_units(path=path, source=source)
+    return given
+
+
 def _clusters(run: Run, observation: Observation, targets: tuple[str, ...]) -> list[object]:
     from pytest_agentflow.stages.plan import load_coverage
 
     tree = run.temp / "localise"
     try:
         materialise(run.snapshot(observation.tree), tree)
-        found = localise(observation, load_coverage(run, observation), tree, run.repository.top, targets)
+        units_of = functools.partial(_units_of, run.plugins)
+        coverage = load_coverage(run, observation)
+        found = localise(observation, coverage, tree, run.repository.top, targets, units_of)
     finally:
         shutil.rmtree(tree, ignore_errors=True)
     ranked = [(c, run.plugins.hook.pytest_agentflow_rank(cluster=c)) for c in found]
