@@ -171,7 +171,7 @@ class ForkServer:
             process = sandbox.popen(
                 box,
                 argv,
-                cwd=self.tree / self.spec.rootdir,
+                cwd=self.tree,
                 env=env,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,

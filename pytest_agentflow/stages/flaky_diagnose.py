@@ -8,6 +8,7 @@ from pytest_agentflow.core.flaky import Category, FlakyRecord
 from pytest_agentflow.core.flaky_causes import clock_kind, refine, timing
 from pytest_agentflow.core.flaky_stats import fisher
 from pytest_agentflow.core.flaky_table import Sight
+from pytest_agentflow.core.polluters import pools
 from pytest_agentflow.stages.flaky_lab import PINNED, Lab
 from pytest_agentflow.stages.flaky_order import order_dependence
 
@@ -19,8 +20,18 @@ LATE_ROUNDS = 5
 
 
 def suspects(lab: Lab) -> list[str]:
-    """Tests seen with both verdicts, whatever the reason."""
-    return [t for t in lab.tests if len(lab.table.verdicts(t)) > 1 and t not in lab.killers]
+    """Tests seen with both verdicts, whatever the reason; those that need a search come last, the cheapest first."""
+    torn = [t for t in lab.tests if len(lab.table.verdicts(t)) > 1 and t not in lab.killers]
+    return sorted(torn, key=lambda t: search_cost(lab, t))
+
+
+def search_cost(lab: Lab, test: str) -> int:
+    """About how many tests a search for culprits would have to try; 0 where the order made no difference."""
+    seen = lab.table.orders(test, red=not lab.table.red(test, "alone"))
+    if not any(s.shown for s in seen) or all(s.shown for s in seen):
+        return 0
+    found = pools(seen)
+    return sum(map(len, found[:2])) if len(found) > 2 else sum(map(len, found))
 
 
 def diagnose(lab: Lab, test: str) -> FlakyRecord | None:
@@ -267,6 +278,10 @@ def pair(lab: Lab, one: str, other: str) -> list[Sight]:
 
 def nameless(lab: Lab, test: str) -> FlakyRecord | None:
     """Two verdicts on identical inputs, and no experiment says why."""
+    for _ in range(6):
+        if lab.table.torn(test) is not None:
+            break
+        lab.once((test,), "alone")
     torn = lab.table.torn(test)
     if torn is None:
         return None
@@ -282,12 +297,12 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     leftover_state,
     non_idempotent,
     hash_seed,
-    order_dependence,
     clock,
     zone,
     chance,
     collision,
     late_threads,
     under_load,
+    order_dependence,
     nameless,
 )

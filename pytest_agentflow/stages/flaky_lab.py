@@ -14,7 +14,6 @@ from pytest_agentflow.core.conditions import Conditions
 from pytest_agentflow.core.executions import Execution, Job
 from pytest_agentflow.core.flaky_table import Sight, Table
 from pytest_agentflow.core.model import Outcome
-from pytest_agentflow.core.outcomes import to_rootdir
 from pytest_agentflow.core.triage_budget import Budget
 
 PINNED = 1  # the seed and entropy stream of everything that is held still
@@ -52,10 +51,7 @@ class Lab:
 
     def open(self, hash_seed: int, only: Sequence[str] = ()) -> ForkServer:
         """A session under this hash seed; `only` these tests' files need to be collected."""
-        paths = (
-            tuple(dict.fromkeys(to_rootdir(test, self.spec.rootdir).partition("::")[0] for test in only))
-            or self.paths
-        )
+        paths = tuple(dict.fromkeys(test.partition("::")[0] for test in only)) or self.paths
         server = ForkServer.start(
             self.spec,
             self.tree,

@@ -48,8 +48,6 @@ def screen(lab: Lab) -> None:
     lab.base.clean()
     if first:
         lab.each = max(2.0, min(10.0, 30 * max(lab.table.duration.values(), default=1.0)))
-    if lab.reach("the suite once more", n):
-        lab.whole(lab.tests, "suite")
     alone(lab)
     orders(lab)
     chance(lab, users(lab, CHANCE_USES), 3)

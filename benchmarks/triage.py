@@ -1,0 +1,319 @@
+"""How well does flaky triage do on generated projects whose truth is known, and how do its peers do on the same?
+
+    python benchmarks/triage.py --seeds 101-110 --out RESULTS        # one JSON file per seed, then the table
+    python benchmarks/triage.py --table RESULTS                      # the table again
+    python benchmarks/triage.py --peers VENV/bin/python --seeds 101  # peers: rerunfailures, flakefinder, randomly, detect-test-pollution
+
+Seeds below 100 are for building; what is reported comes from seeds above.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import flaky_projects
+
+from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.core.flaky import FlakyRecord
+from pytest_agentflow.core.flaky_report import TriageReport
+from pytest_agentflow.core.triage_budget import parse_budget
+from pytest_agentflow.stages.flaky_triage import run_triage
+
+RECORDER = """
+import json, os
+def pytest_runtest_logreport(report):
+    bad = report.outcome in ("failed", "rerun")
+    with open(os.environ["SEEN"], "a") as f:
+        f.write(json.dumps([report.nodeid.split("[")[0], report.when, bad]) + "\\n")
+"""
+DETERMINISTIC = {
+    "order_victim", "order_brittle", "rng_unseeded", "hash_seed", "timezone", "time_of_day", "clock_window",
+    "non_idempotent", "leftover_state", "parallel_collision",
+}  # fmt: skip
+
+
+def cpu() -> float:
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in spent)
+
+
+def triage(seed: int, size: int, budget: str, reproduce: int) -> dict[str, object]:
+    """One project: what was found, against the truth."""
+    project = flaky_projects.make(seed, size)
+    with tempfile.TemporaryDirectory(prefix="triage-") as place:
+        tree = Path(place) / "project"
+        flaky_projects.write(project, tree)
+        env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        spec = RunSpec(python=sys.executable, env=env, inifile="pyproject.toml")
+        before, began = cpu(), time.monotonic()
+        report = run_triage(spec, tree, [], parse_budget(budget), Path(place) / "out", lambda text: None)
+        spent = cpu() - before
+        tries = reproduced(report, tree, reproduce, seed)
+    return {
+        "seed": seed,
+        "tests": report.tests,
+        "executions": report.executions,
+        "cpu": round(spent, 1),
+        "seconds": round(time.monotonic() - began, 1),
+        "not_reached": list(report.not_reached),
+        "rows": rows(report, project.truth),
+        "reproduced": tries,
+    }
+
+
+def rows(report: TriageReport, truth: dict[str, dict[str, object]]) -> list[dict[str, object]]:
+    found = {r.nodeid: r for r in report.records}
+    table = []
+    for nodeid, true in truth.items():
+        record = found.get(nodeid)
+        table.append(
+            {
+                "test": nodeid,
+                "true": true["category"],
+                "p": true["p"],
+                "kind": kind(true),
+                "said": str(record.category) if record else None,
+                "culprits": right_culprits(record, true) if record and true["culprits"] else None,
+                "partners": set(record.partners) == set(true["partners"])
+                if record and true["partners"]
+                else None,  # type: ignore[call-overload]
+                "cause": record.cause if record else None,
+                "interval": [record.runs, record.failures, record.low, record.high] if record else None,
+            }
+        )
+    return table
+
+
+def kind(true: dict[str, object]) -> str:
+    groups = true["culprits"]
+    assert isinstance(groups, list)
+    if not groups:
+        return ""
+    return "both needed" if len(groups[0]) > 1 else "any of two" if len(groups) > 1 else "one"
+
+
+def right_culprits(record: FlakyRecord, true: dict[str, object]) -> bool:
+    return {frozenset(g) for g in record.culprits} == {frozenset(g) for g in true["culprits"]}  # type: ignore[attr-defined]
+
+
+def reproduced(report: TriageReport, tree: Path, tests: int, seed: int) -> list[list[object]]:
+    """Run the printed command ten times for some of the deterministic ones, in fresh processes."""
+    chosen = [r for r in report.records if r.category in DETERMINISTIC]
+    chosen = random.Random(seed).sample(chosen, min(tests, len(chosen)))
+    results: list[list[object]] = []
+    for record in chosen:
+        failures = 0
+        for _ in range(10):
+            with tempfile.TemporaryDirectory() as home:
+                env = {
+                    **os.environ,
+                    "HOME": home,
+                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                }
+                done = subprocess.run(
+                    ["sh", "-c", record.reproducer], cwd=tree, env=env, capture_output=True, check=False
+                )
+            failures += done.returncode != 0
+            for name in [record.path] if record.path and not record.path.startswith("/") else []:
+                subprocess.run(["rm", "-rf", str(tree / name)], check=False)
+        results.append([record.nodeid, str(record.category), failures])
+    return results
+
+
+# ------------------------------------------------------------------------------------------- the table
+
+
+def table(folder: Path) -> None:
+    runs = [json.loads(p.read_text()) for p in sorted(folder.glob("seed-*.json"))]
+    everything = [row for run in runs for row in run["rows"]]
+    by_category: dict[str, list[dict[str, object]]] = defaultdict(list)
+    for row in everything:
+        name = str(row["true"])
+        if name == "randomness" or name == "rng_unseeded":
+            name += f" p={row['p']:.2g}" if isinstance(row["p"], float) and row["p"] <= 0.06 else " p>=0.1"
+        by_category[name].append(row)
+    print(
+        f"{len(runs)} projects, {len(everything)} tests\n\n| category | tests | found | right category |\n|---|---|---|---|"
+    )
+    for name, group in sorted(by_category.items()):
+        if not name.startswith("stable"):
+            base = name.split(" ")[0]
+            found = sum(r["said"] is not None for r in group)
+            right = sum(r["said"] == base for r in group)
+            print(f"| {name} | {len(group)} | {found / len(group):.1%} | {right / len(group):.1%} |")
+    flaky = [r for r in everything if not str(r["true"]).startswith("stable")]
+    stable = [r for r in everything if str(r["true"]).startswith("stable")]
+    accused = [r for r in stable if r["said"]]
+    print(
+        f"| **all flaky** | {len(flaky)} | {share(flaky, lambda r: r['said'])} | {share(flaky, lambda r: r['said'] == r['true'])} |"
+    )
+    print(f"\nstable tests accused: {len(accused)} of {len(stable)} {[r['said'] for r in accused]}")
+    for case in ("one", "any of two", "both needed"):
+        group = [r for r in flaky if r["kind"] == case]
+        for name in ("order_victim", "order_brittle"):
+            mine = [r for r in group if r["true"] == name]
+            if mine:
+                print(
+                    f"culprits exactly right, {name}, {case}: {share(mine, lambda r: r['culprits'])} of {len(mine)}"
+                )
+    pairs = [r for r in flaky if r["true"] == "parallel_collision" and r["said"]]
+    if pairs:
+        print(f"partners right: {share(pairs, lambda r: r['partners'])} of {len(pairs)}")
+    groups = sum(one_cause(run["rows"]) for run in runs)
+    print(f"infrastructure reported as one cause: {groups} of {len(runs)} projects")
+    tries = [t for run in runs for t in run["reproduced"]]
+    if tries:
+        print(
+            f"reproducers that fail in >= 9 of 10 tries: {sum(t[2] >= 9 for t in tries)} of {len(tries)} {Counter(t[1] for t in tries if t[2] < 9)}"
+        )
+    inside = [
+        r["interval"][2] <= r["p"] <= r["interval"][3]
+        for r in flaky
+        if r["p"] is not None and r["interval"] and r["interval"][0] >= 10
+    ]  # type: ignore[index,operator]
+    if inside:
+        print(
+            f"95 % intervals that hold the true p: {sum(inside)} of {len(inside)} ({sum(inside) / len(inside):.1%})"
+        )
+    per_test = ", ".join(format(run["executions"] / run["tests"], ".1f") for run in runs)
+    spent, wall = ", ".join(str(run["cpu"]) for run in runs), ", ".join(str(run["seconds"]) for run in runs)
+    print(f"executions per test: {per_test}\nCPU s per project: {spent}\nwall s: {wall}")
+
+
+def share(group, holds) -> str:  # type: ignore[no-untyped-def]
+    return f"{sum(bool(holds(r)) for r in group) / len(group):.1%}" if group else "n/a"
+
+
+def one_cause(rows: list[dict[str, object]]) -> bool:
+    mine = [r for r in rows if r["true"] == "infrastructure"]
+    return all(r["said"] == "infrastructure" for r in mine) and len({r["cause"] for r in mine}) == 1
+
+
+# ------------------------------------------------------------------------------------------- peers
+
+
+def peers(python: str, seed: int, size: int) -> None:
+    """The same project under other tools; found means: their own executions show both verdicts."""
+    project = flaky_projects.make(seed, size)
+    flaky = {t for t, true in project.truth.items() if not str(true["category"]).startswith("stable")}
+    strategies: dict[str, tuple[int, list[str]]] = {
+        "rerunfailures --reruns 5, one session": (1, ["-p", "no:randomly", "--reruns", "5"]),
+        "flakefinder --flake-runs 15": (1, ["-p", "no:randomly", "--flake-finder", "--flake-runs", "15"]),
+        "plain sessions x15": (15, ["-p", "no:randomly"]),
+        "randomly x15": (15, []),
+    }
+    print(
+        f"| peer, seed {seed} | executions | CPU s | found of {len(flaky)} | accused | causes named |\n|---|---|---|---|---|---|"
+    )
+    for name, (sessions, arguments) in strategies.items():
+        seen: dict[str, set[bool]] = defaultdict(set)
+        executions, spent = 0, 0.0
+        with tempfile.TemporaryDirectory(prefix="peers-") as place:
+            tree = Path(place) / "project"
+            flaky_projects.write(project, tree)
+            (Path(place) / "seen_recorder.py").write_text(RECORDER)
+            for number in range(sessions):
+                log = Path(place) / f"seen-{number}"
+                env = {**os.environ, "SEEN": str(log), "PYTHONPATH": place, "HOME": place}
+                before = cpu()
+                command = [
+                    python,
+                    "-m",
+                    "pytest",
+                    "-q",
+                    "-p",
+                    "seen_recorder",
+                    "-p",
+                    "no:cacheprovider",
+                    *arguments,
+                ]
+                subprocess.run(command, cwd=tree, env=env, capture_output=True, check=False)
+                spent += cpu() - before
+                executions += fold_log(log, seen)
+                subprocess.run(["git", "-C", str(tree), "clean", "-fdqx"], capture_output=True, check=False)
+        both = {t for t, verdicts in seen.items() if len(verdicts) == 2}
+        print(
+            f"| {name} | {executions} | {spent:.1f} | {len(both & flaky)} | {len(both - flaky)} | 0 |",
+            flush=True,
+        )
+    pollution(python, project)
+
+
+def fold_log(log: Path, seen: dict[str, set[bool]]) -> int:
+    executions, red = 0, False
+    for line in log.read_text().splitlines() if log.exists() else []:
+        nodeid, when, bad = json.loads(line)
+        red = red or bad
+        if when == "teardown" or (bad and when == "rerun"):
+            executions += 1
+            seen[nodeid].add(red)
+            red = False
+    return executions
+
+
+def pollution(python: str, project: flaky_projects.Project) -> None:
+    """detect-test-pollution is told the victim: the hard part is done for it."""
+    wanted = {t: v for t, v in project.truth.items() if v["culprits"]}
+    right, spent = Counter[str](), 0.0
+    total = Counter(f"{v['category']}, {kind(v)}" for v in wanted.values())
+    for nodeid, true in wanted.items():
+        with tempfile.TemporaryDirectory(prefix="peers-") as place:
+            tree = Path(place) / "project"
+            flaky_projects.write(project, tree)
+            before = cpu()
+            tests = sorted({t.partition("::")[0].partition("/")[0] for t in project.truth})
+            command = [python, "-m", "detect_test_pollution", "--failing-test", nodeid, "--tests", *tests]
+            done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+            spent += cpu() - before
+        named = re.findall(r"the polluting test is: (\S+)", done.stdout)
+        good = named and [{named[0]}] in ([set(g)] for g in true["culprits"])  # type: ignore[attr-defined]
+        right[f"{true['category']}, {kind(true)}"] += bool(good)
+    said = "; ".join(f"{name}: {right[name]} of {n}" for name, n in sorted(total.items()))
+    print(f"\ndetect-test-pollution, {len(wanted)} tests named to it, {spent:.1f} CPU s: {said}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", default="101-110")
+    parser.add_argument("--size", type=int, default=130)
+    parser.add_argument("--budget", default="40x")
+    parser.add_argument(
+        "--reproduce",
+        type=int,
+        default=2,
+        help="deterministic tests per project whose command is run 10 times",
+    )
+    parser.add_argument("--out", type=Path, default=Path("triage-results"))
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--peers")
+    options = parser.parse_args()
+    if options.table:
+        return table(options.table)
+    first, _, last = options.seeds.partition("-")
+    for seed in range(int(first), int(last or first) + 1):
+        if options.peers:
+            peers(options.peers, seed, options.size)
+            continue
+        options.out.mkdir(parents=True, exist_ok=True)
+        result = triage(seed, options.size, options.budget, options.reproduce)
+        (options.out / f"seed-{seed}.json").write_text(json.dumps(result, indent=1))
+    if not options.peers:
+        table(options.out)
+    return None
+
+
+if __name__ == "__main__":
+    main()
