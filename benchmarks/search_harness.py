@@ -15,7 +15,7 @@ from typing import Any
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.agents.base import AgentReport, Brief
 from pytest_agentflow.agents.search import SearchAgent
-from pytest_agentflow.core.model import Attempt, LineScore, Outcome, SessionRecord, TestResult
+from pytest_agentflow.core.model import Attempt, LineScore, Outcome, SessionRecord, Suspect, TestResult
 
 
 @dataclass
@@ -89,6 +89,7 @@ def attempt(
     *,
     deadline: float = 60.0,
     seed: int = 0,
+    suspects: Sequence[Suspect] = (),
     **config: Any,
 ) -> tuple[AgentReport, float, float]:
     """Run the agent; returns its report, wall seconds and CPU seconds (this process and its children)."""
@@ -106,6 +107,7 @@ def attempt(
             hidden_judge=(),
             guards=tuple(guards),
             ranked_lines=tuple(LineScore(*row) for row in lines),
+            suspects=tuple(suspects),
         ),  # fmt: skip
         workspace=case.tree,
         directory=case.scratch,

@@ -35,6 +35,7 @@ class BaseFile:
     lines: list[str]
     outermost: list[tuple[Def, tuple[str, ...]]]  # function, names of the enclosing classes
     flags: int
+    imported: str  # `import a, b` for every name that the module's top level imports
     codes: dict[int, CodeType] = field(default_factory=dict)  # by first line of the function
 
     @classmethod
@@ -46,7 +47,9 @@ class BaseFile:
             tree = ast.parse(text, path)
         except (SyntaxError, ValueError) as error:
             raise Refused(f"the base cannot be read as UTF-8 source: {type(error).__name__}") from error
-        return cls(path, data, text, split_lines(text), list(_outermost(tree, ())), _flags(tree))
+        return cls(
+            path, data, text, split_lines(text), list(_outermost(tree, ())), _flags(tree), _imports(tree)
+        )
 
 
 def _flags(tree: ast.Module) -> int:
@@ -56,6 +59,20 @@ def _flags(tree: ast.Module) -> int:
             for alias in node.names:
                 flags |= getattr(__future__, alias.name).compiler_flag
     return flags
+
+
+def _imports(tree: ast.Module) -> str:
+    """The compiler calls `name.method()` differently where the module imports `name`: the rebuilt module must too."""
+    names: dict[str, None] = {}
+    stack: list[ast.AST] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(dict.fromkeys((a.asname or a.name).partition(".")[0] for a in node.names))
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+            stack += ast.iter_child_nodes(node)
+    names.pop("*", None)
+    return f"import {', '.join(names)}\n" if names else ""
 
 
 def _outermost(node: ast.AST, classes: tuple[str, ...]) -> Iterator[tuple[Def, tuple[str, ...]]]:
@@ -78,26 +95,34 @@ def enclosing(base: BaseFile, new: str) -> tuple[Def, tuple[str, ...], int]:
     shift = new.count("\n") - base.text.count("\n")
     last_in_base = max(first, last - shift)
     for function, classes in base.outermost:
-        if function.body[0].lineno <= first and last_in_base <= (function.end_lineno or 0):
+        if _body_starts(base, function) <= first and last_in_base <= (function.end_lineno or 0):
             if function.body[0].lineno == function.lineno:
                 raise Refused("a function on one line")
             return function, classes, shift
     raise Refused("the edit is outside of a function body")
 
 
+def _body_starts(base: BaseFile, function: Def) -> int:
+    """The first line below the signature: comments above the first statement belong to the body."""
+    line = function.body[0].lineno
+    while line - 1 > function.lineno and base.lines[line - 2].lstrip()[:1] in ("", "#"):
+        line -= 1
+    return line
+
+
 def _skeleton(base: BaseFile, function: Def, classes: tuple[str, ...], body: str) -> str:
     """The function alone, at its own lines and columns, inside classes of the right names (mangling, `__class__`)."""
     indent = function.col_offset
-    if len(classes) > indent or len(classes) >= _top(function):
+    if len(classes) > indent:
         raise Refused("no room to rebuild the enclosing classes")
-    head = ""
+    head = base.imported
     for depth, name in enumerate(classes):
         head += " " * depth + f"class {name}:\n"
     depth = len(classes)
     if indent > depth or (indent and not classes):
-        if depth + 1 >= _top(function):
-            raise Refused("no room to rebuild the enclosing block")
         head += " " * depth + "if 1:\n"
+    if head.count("\n") >= _top(function):
+        raise Refused("no room to rebuild what stands above the function")
     return "\n" * (_top(function) - 1 - head.count("\n")) + head + body
 
 

@@ -144,7 +144,7 @@ def _texts(path: str, delta: Sequence[Any], base: bytes | None = None) -> tuple[
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if STATE.role == "candidate":
         order = {nodeid: n for n, nodeid in enumerate(STATE.request["ids"])}
         items[:] = sorted(
@@ -179,7 +179,7 @@ PHASES = Phases()
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if STATE.role == "candidate":
-        PHASES.seen.append((report.when or "", report.outcome, hasattr(report, "wasxfail")))
+        PHASES.seen.append((str(report.when), report.outcome, hasattr(report, "wasxfail")))
         if report.failed and not PHASES.message:
             PHASES.message = str(report.longrepr)[:MESSAGE]
 
@@ -215,12 +215,14 @@ def _cheap_failures() -> None:
     from _pytest import nodes
     from _pytest.assertion import util
 
-    def one_line(self: object, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+    def one_line(
+        _self: object, excinfo: pytest.ExceptionInfo[BaseException], *_a: object, **_k: object
+    ) -> str:
         return f"{excinfo.type.__name__}: {excinfo.value!s}"
 
     nodes.Node._repr_failure_py = one_line  # type: ignore[method-assign, assignment]
     if hasattr(util, "assertrepr_compare"):
-        util.assertrepr_compare = lambda *_args, **_kwargs: None  # type: ignore[assignment]
+        util.assertrepr_compare = lambda *_args, **_kwargs: []  # type: ignore[assignment]
 
 
 # the collected server ---------------------------------------------------------------------------------
@@ -279,7 +281,7 @@ def _plan(live: LiveCode, files: Message) -> Swaps:
     swaps: Swaps = []
     for path, delta in files.items():
         if live.loaded(path):
-            base, new = _texts(path, delta, live.base(path).data)
+            _, new = _texts(path, delta, live.base(path).data)
             swaps += live.plan(path, new.decode("utf-8"))
         elif _imported(path):
             raise Refused("the module is loaded and holds no function")
@@ -327,7 +329,8 @@ def _sockets() -> int:
     count = 0
     for fd in os.listdir("/proc/self/fd"):  # noqa: PTH208
         try:
-            count += os.readlink(f"/proc/self/fd/{fd}").startswith("socket:") and int(fd) != STATE.channel
+            target = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115
+            count += target.startswith("socket:") and int(fd) != STATE.channel
         except OSError:
             continue
     return count

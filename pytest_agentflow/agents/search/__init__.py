@@ -22,7 +22,7 @@ VERSION = "1"
 OFFERED = 5  # candidates handed to the oracle
 ENOUGH = 12  # plausible patches after which looking for more stops
 LOOK_ON = 0.3  # after the first plausible patch, go on for that share of the candidates tried so far …
-LOOK_ON_LEAST = 100  # … and at least that many
+LOOK_ON_LEAST = 300  # … and at least that many
 
 
 class SearchAgent:
@@ -36,8 +36,9 @@ class SearchAgent:
         self._config = dict(config or {})
 
     def fingerprint(self, config: Mapping[str, Any]) -> str:
-        """Another version of the templates is another agent."""
-        return f"search {VERSION}"
+        """Another version of the templates, or other limits, is another agent."""
+        limits = {k: config[k] for k in ("max_candidates", "batches") if k in config}
+        return f"search {VERSION} {limits or ''}".strip()
 
     def attempt(self, brief: Brief, bench: Bench) -> AgentReport:
         began = time.monotonic()
@@ -88,13 +89,21 @@ class Search:
         ids = (*attempt.visible, *guards)
         scratch = Path(self.config.get("scratch") or self.brief.directory / "scratch")
         runner.start(self.config["run_spec"], self.brief.workspace, ids, scratch)
-        for mode in (HOT, FRESH, COLD):
-            base = self._measure(runner, attempt.visible, mode)
-            if base is not None and not any(base.green([t]) for t in attempt.visible):
+        seen = {}
+        for tried in (HOT, FRESH, COLD):
+            verdict = self._measure(runner, attempt.visible, tried)
+            failing = tuple(t for t in attempt.visible if not verdict.green([t]))
+            seen[tried] = (verdict, failing)
+            if len(failing) == len(attempt.visible):
                 break
-        else:
-            self.stopped = "a target does not fail when it is run by itself"
+        # The fastest mode that sees as many targets fail as the slowest does.
+        mode = max(seen, key=lambda m: len(seen[m][1]))
+        base, red = seen[mode]
+        if not red:
+            self.stopped = "no target fails when it is run by itself"
             return None
+        if len(red) < len(attempt.visible):
+            self.notes["green_by_themselves"] = sorted(set(attempt.visible) - set(red))
         seconds = dict(base.seconds)
         if guards:
             green = self._measure(runner, guards, mode)
@@ -105,7 +114,7 @@ class Search:
         hanging = frozenset(i for i, o in base.outcomes.items() if o.value == "timeout")
         self.notes["runner"] = {"mode": mode, "not_available": dict(runner.why)}
         # Slow ones last: most candidates are refused by the first test.
-        targets = tuple(sorted(attempt.visible, key=lambda t: (t in hanging, seconds.get(t, 1e9))))
+        targets = tuple(sorted(red, key=lambda t: (t in hanging, seconds.get(t, 1e9))))
         typical = max((s for i, s in seconds.items() if i not in base.outcomes), default=0.005)
         screening = Screening(runner, targets, guards, seconds, hanging, mode, typical=typical)
         screening.parallel = int(self.config.get("processes", 2))
@@ -116,7 +125,10 @@ class Search:
 
     def _measure(self, runner: WarmRunner, ids: tuple[str, ...], mode: str) -> WarmVerdict:
         """Run tests on the base; one that hangs must not hide those behind it, and three that hang are enough."""
-        outcomes, seconds, messages, left, hung = {}, {}, {}, ids, 0
+        outcomes: dict[str, Outcome] = {}
+        seconds: dict[str, float] = {}
+        messages: dict[str, str] = {}
+        left, hung = ids, 0
         hang = float(self.config.get("hang_seconds", 1.0))
         while left and hung < 3:
             limits = Limits(default=hang, wall=max(60.0, self.brief.deadline / 4), stop=False)

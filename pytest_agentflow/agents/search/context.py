@@ -181,7 +181,7 @@ class Context:
 
     def _borrowed(self, find) -> list:  # type: ignore[no-untyped-def, type-arg]
         found: dict[str, ast.AST] = {}
-        here = [n for n in self.nodes()]
+        here = list(self.nodes())
         for node in find(here):
             found.setdefault(self.source.code(node), node)
         for node in find(ast.walk(self.source.tree)):

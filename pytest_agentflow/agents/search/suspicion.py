@@ -15,10 +15,9 @@ def line_scores(brief: Brief) -> Scores:
     for unit in brief.attempt.suspects:
         for line in range(unit.unit.first_line, unit.unit.last_line + 1):
             scores[unit.unit.path, line] = 0.05 * unit.score
-        for place, line in enumerate(unit.lines):
-            scores[unit.unit.path, line] = max(
-                scores.get((unit.unit.path, line), 0.0), unit.score * 0.9 / (1 + 0.02 * place)
-            )
+        for n, line in enumerate(unit.lines):
+            here = unit.unit.path, line
+            scores[here] = max(scores.get(here, 0.0), unit.score * 0.9 / (1 + 0.02 * n))
     for ranked in brief.attempt.ranked_lines:
         scores[ranked.path, ranked.line] = ranked.score
     if not brief.attempt.ranked_lines:

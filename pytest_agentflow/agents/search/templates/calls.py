@@ -105,28 +105,32 @@ def _arguments(ctx: Context, node: ast.Call) -> Iterator[Edit]:
     args = node.args
     for n, m in combinations(range(len(args)), 2):
         start, end = ctx.source.span(args[n])[0], ctx.source.span(args[m])[1]
-        first_end, second_start = ctx.source.span(args[n])[1], ctx.source.span(args[m])[0]
-        middle = ctx.source.text[first_end:second_start]
+        middle = ctx.source.text[ctx.source.span(args[n])[1] : ctx.source.span(args[m])[0]]
         text = ctx.code(args[m]) + middle + ctx.code(args[n])
         yield ctx.between(start, end, text, "swapped-arguments", node.lineno, 1.0 if m == n + 1 else 0.5)
-    for n in range(len(args)):
+    for n, arg in enumerate(args):
         if len(args) + len(node.keywords) > 1:
             yield _without(ctx, node, n)
-        elif isinstance(node.func, ast.Name | ast.Attribute):
-            yield ctx.put(node, ctx.code(args[0]), "extra-call", 0.5)
-            yield ctx.replace(node, f"{ctx.code(node.func)}()", "dropped-argument", 0.2)
-        if isinstance(args[n], ast.Starred):
-            yield ctx.replace(args[n], ctx.code(args[n].value), "star", 0.5)  # type: ignore[attr-defined]
-        elif isinstance(args[n], ast.Name | ast.Attribute | ast.Call | ast.List | ast.ListComp):
-            yield ctx.replace(args[n], f"*{ctx.atom(args[n])}", "star", 0.1)
-    if isinstance(node.func, ast.Attribute):
-        if not (isinstance(node.func.value, ast.Name) and node.func.value.id in ("self", "cls")):
-            yield ctx.put(node, ctx.code(node.func.value), "extra-call", 0.3)
-        if len(args) == 1 and not node.keywords:
-            swapped = f"{ctx.atom(args[0])}.{node.func.attr}({ctx.code(node.func.value)})"
+        if isinstance(arg, ast.Starred):
+            yield ctx.replace(arg, ctx.code(arg.value), "star", 0.5)
+        elif isinstance(arg, ast.Name | ast.Attribute | ast.Call | ast.List | ast.ListComp):
+            yield ctx.replace(arg, f"*{ctx.atom(arg)}", "star", 0.1)
+    yield from _uncalled(ctx, node)
+
+
+def _uncalled(ctx: Context, node: ast.Call) -> Iterator[Edit]:
+    """The call without its function, its argument or its method; a method whose object and argument changed places."""
+    args, func = node.args, node.func
+    if len(args) == 1 and not node.keywords and isinstance(func, ast.Name | ast.Attribute):
+        yield ctx.put(node, ctx.code(args[0]), "extra-call", 0.5)
+        yield ctx.replace(node, f"{ctx.code(func)}()", "dropped-argument", 0.2)
+        if isinstance(func, ast.Attribute):
+            swapped = f"{ctx.atom(args[0])}.{func.attr}({ctx.code(func.value)})"
             yield ctx.replace(node, swapped, "swapped-arguments", 0.2)
+    if isinstance(func, ast.Attribute) and getattr(func.value, "id", "") not in ("self", "cls"):
+        yield ctx.put(node, ctx.code(func.value), "extra-call", 0.3)
     if not args and not node.keywords:
-        yield ctx.replace(node, ctx.code(node.func), "extra-call", 0.3)
+        yield ctx.replace(node, ctx.code(func), "extra-call", 0.3)
 
 
 def _without(ctx: Context, node: ast.Call, n: int) -> Edit:
@@ -191,27 +195,28 @@ def _missing_arguments(ctx: Context, node: ast.Call) -> Iterator[Edit]:
     head = ", " if node.args or node.keywords else ""
     if ctx.source.text[:close].rstrip().endswith(","):
         head = " "
+    options = [*_by_parameter(ctx, node), *((text, 0.7) for text in _seen_arguments(ctx, node))]
+    if not node.keywords and len(node.args) < 5:
+        options += [(name, 0.5) for name in ctx.locals[:12]]
+        options += [(text, 0.15) for text in ("1", "0", "None", "True", '""')]
+        for name in ctx.locals[:12] if node.args else ():
+            at = ctx.source.span(node.args[0])[0]
+            yield ctx.between(at, at, f"{name}, ", "missing-argument", node.lineno, 0.25)
+    for text, weight in options:
+        yield ctx.between(close, close, f"{head}{text}", "missing-argument", node.lineno, weight)
+
+
+def _by_parameter(ctx: Context, node: ast.Call) -> Iterator[tuple[str, float]]:
     given = {k.arg for k in node.keywords}
-    parameters = _parameters(ctx, node)
-    for name in parameters[len(node.args) :]:
+    for name in _parameters(ctx, node)[len(node.args) :]:
         if name in given:
             continue
         if name in ctx.reachable:
-            yield ctx.between(close, close, f"{head}{name}={name}", "missing-argument", node.lineno, 1.0)
+            yield f"{name}={name}", 1.0
         if name in ctx.self_attributes:
-            yield ctx.between(close, close, f"{head}{name}=self.{name}", "missing-argument", node.lineno, 0.8)
+            yield f"{name}=self.{name}", 0.8
         for value in ("True", "False", "None"):
-            yield ctx.between(close, close, f"{head}{name}={value}", "missing-argument", node.lineno, 0.15)
-    if not node.keywords and len(node.args) < 5:
-        for name in ctx.locals[:12]:
-            yield ctx.between(close, close, f"{head}{name}", "missing-argument", node.lineno, 0.5)
-            if node.args:
-                at = ctx.source.span(node.args[0])[0]
-                yield ctx.between(at, at, f"{name}, ", "missing-argument", node.lineno, 0.25)
-        for text in ("1", "0", "None", "True", '""'):
-            yield ctx.between(close, close, f"{head}{text}", "missing-argument", node.lineno, 0.15)
-    for text in _seen_arguments(ctx, node):
-        yield ctx.between(close, close, f"{head}{text}", "missing-argument", node.lineno, 0.7)
+            yield f"{name}={value}", 0.15
 
 
 def _seen_arguments(ctx: Context, node: ast.Call) -> list[str]:

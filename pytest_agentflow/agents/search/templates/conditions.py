@@ -24,8 +24,8 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         yield ctx.put(node.value, f"not {ctx.atom(node.value)}", "negation", 0.8)
         yield from _joined(ctx, node.value, 0.4)
     if isinstance(node, ast.IfExp):
-        body, test, other = ctx.code(node.body), ctx.code(node.test), ctx.code(node.orelse)
-        yield ctx.put(node, f"{other} if {test} else {body}", "swapped-branches", 0.7)
+        body, asked, other = ctx.code(node.body), ctx.code(node.test), ctx.code(node.orelse)
+        yield ctx.put(node, f"{other} if {asked} else {body}", "swapped-branches", 0.7)
         yield ctx.put(node, body, "condition-dropped", 0.3)
         yield ctx.put(node, other, "condition-dropped", 0.3)
     if isinstance(node, ast.If) and node.orelse and not isinstance(node.orelse[0], ast.If):
@@ -50,7 +50,7 @@ def _condition(ctx: Context, test: ast.expr, loop: bool) -> Iterator[Edit]:
     if negated:
         assert isinstance(test, ast.UnaryOp)
         yield ctx.replace(test, ctx.code(test.operand), "negation", 1.0)
-    else:
+    elif not (isinstance(test, ast.Compare) and len(test.ops) == 1):  # those have an opposite operator
         yield ctx.replace(test, f"not {ctx.atom(test)}", "negation", 1.0)
     yield ctx.replace(test, "True", "condition-constant", 0.3)
     if not loop:
@@ -58,7 +58,8 @@ def _condition(ctx: Context, test: ast.expr, loop: bool) -> Iterator[Edit]:
     if isinstance(test, ast.Constant):
         for clause in _clauses(ctx, test)[:40]:
             yield ctx.replace(test, clause, "wrong-condition", 0.6)
-    yield from _joined(ctx, test, 1.0)
+    if not isinstance(test, ast.Constant):
+        yield from _joined(ctx, test, 1.0)
     if isinstance(test, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
         yield ctx.replace(test, f"{text} is not None", "none-check", 0.5)
         yield ctx.replace(test, f"{text} is None", "none-check", 0.3)

@@ -44,7 +44,10 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
 
 
 def _number(ctx: Context, node: ast.Constant, value: float) -> Iterator[Edit]:
-    options: list[tuple[object, float]] = [(value + 1, 1.0), (value - 1, 1.0)]
+    near = 1.0 if isinstance(value, int) else 0.2
+    options: list[tuple[object, float]] = [(value + 1, near), (value - 1, near)]
+    if isinstance(ctx.parent(node), ast.BinOp):
+        options.append((0, 0.1))  # "+ 0" is a dropped operand, and reads better as one
     options += [(v, w) for v, w in ((0, 0.6), (1, 0.6), (2, 0.2), (-1, 0.4), (-value, 0.4))]
     if isinstance(value, int):
         if abs(value) > 2:
@@ -128,4 +131,4 @@ def _quoting(code: str) -> tuple[str | None, str]:
     for quote in ("'", '"'):
         if code.startswith(quote) and not code.startswith(quote * 3) and "\n" not in code:
             return "", quote
-    return (None, "") if not code[:1].lower() == "r" else ("r", code[1:2])
+    return ("r", code[1:2]) if code[:1].lower() == "r" else (None, "")

@@ -17,6 +17,7 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         yield from _attribute(ctx, node)
     if isinstance(node, ast.expr) and not isinstance(node, ast.Name | ast.Constant):
         yield from _by_a_name(ctx, node)
+        yield from _borrowed(ctx, node)
 
 
 def _variable(ctx: Context, node: ast.Name) -> Iterator[Edit]:
@@ -76,3 +77,32 @@ def _by_a_name(ctx: Context, node: ast.expr) -> Iterator[Edit]:
     for name in ctx.locals[:12]:
         weight = 0.25 if name in inside else 0.15
         yield ctx.replace(node, name, "expression-for-name", weight)
+
+
+def _borrowed(ctx: Context, node: ast.expr) -> Iterator[Edit]:
+    """An expression of the same sort that this function has elsewhere; also as the target of an assignment."""
+    if not isinstance(node, ast.Subscript | ast.Attribute | ast.Call | ast.BinOp | ast.Compare):
+        return
+    own = ctx.code(node)
+    store = not isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+    for text in _expressions(ctx).get(type(node).__name__, [])[:15]:
+        if text != own and not (store and isinstance(node, ast.Call)):
+            yield ctx.put(node, text, "borrowed-expression", 0.3 if not store else 0.35)
+
+
+def _expressions(ctx: Context) -> dict[str, list[str]]:
+    """Expressions of this function by sort, kept with the context since every node asks."""
+    found: dict[str, list[str]] | None = ctx.__dict__.get("_expressions")
+    if found is None:
+        found = {}
+        for node in ctx.nodes():
+            if isinstance(node, ast.Subscript | ast.Attribute | ast.Call | ast.BinOp | ast.Compare):
+                text = ctx.code(node)
+                if (
+                    "\n" not in text
+                    and len(text) < 80
+                    and text not in found.setdefault(type(node).__name__, [])
+                ):
+                    found[type(node).__name__].append(text)
+        ctx.__dict__["_expressions"] = found
+    return found

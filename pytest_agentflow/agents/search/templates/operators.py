@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit
@@ -103,19 +104,17 @@ def _compare(ctx: Context, node: ast.Compare) -> Iterator[Edit]:
                 ctx, left, right, old, new, "comparison", (1.0, 0.8, 0.5, 0.3, 0.25, 0.1, 0.1)[n]
             )
     if len(operands) == 2 and isinstance(node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE):
-        op = SYMBOLS[type(node.ops[0])]
         for shift in (" + 1", " - 1"):
             yield ctx.replace(node.comparators[0], ctx.atom(node.comparators[0]) + shift, "off-by-one", 0.4)
-        for left, right in zip(operands, operands[1:], strict=False):
+        for left, right in pairwise(operands):
             if isinstance(left, ast.Name | ast.Attribute):
                 yield ctx.replace(right, f"abs({ctx.code(right)})", "comparison-abs", 0.05)
                 yield ctx.replace(left, f"abs({ctx.code(left)})", "comparison-abs", 0.05)
-        yield ctx.put(
-            node, f"not {ctx.atom(node.left)} {op} {ctx.atom(node.comparators[0])}", "negation", 0.02
-        )
     if len(operands) == 2 and isinstance(node.ops[0], ast.In | ast.NotIn):
-        op = SYMBOLS[type(node.ops[0])]
-        yield ctx.put(node, f"{ctx.atom(operands[1])} {op} {ctx.atom(operands[0])}", "swapped-operands", 0.3)
+        word = SYMBOLS[type(node.ops[0])]
+        yield ctx.put(
+            node, f"{ctx.atom(operands[1])} {word} {ctx.atom(operands[0])}", "swapped-operands", 0.3
+        )
 
 
 def _arithmetic(ctx: Context, node: ast.BinOp) -> Iterator[Edit]:

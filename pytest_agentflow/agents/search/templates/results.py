@@ -54,6 +54,10 @@ def _returned(ctx: Context, node: ast.Return) -> Iterator[Edit]:
     for text, weight in options:
         if text != value and "\n" not in text:
             yield ctx.replace(node, f"return {text}", "wrong-return", weight)
+    if node.value is not None and not isinstance(node.value, ast.Constant) and "\n" not in value:
+        for name in ctx.locals[:6]:
+            yield ctx.replace(node, f"return {name} + {ctx.atom(node.value)}", "missing-operand", 0.25)
+            yield ctx.replace(node, f"return {ctx.atom(node.value)} + {name}", "missing-operand", 0.2)
     if isinstance(node.value, ast.Name | ast.Call | ast.Attribute):
         yield ctx.replace(node, f"return not {value}", "negation", 0.2)
         yield ctx.replace(node, f"return -{value}", "negation", 0.05)

@@ -27,44 +27,33 @@ def _slice(ctx: Context, node: ast.Subscript, part: ast.Slice) -> Iterator[Edit]
     value = ctx.code(node.value)
     lower, upper, step = (ctx.code(b) if b else "" for b in (part.lower, part.upper, part.step))
     tail = f":{step}" if step else ""
+    for low, up, weight in _bounds(ctx, part, lower, upper):
+        yield ctx.replace(node, f"{value}[{low}:{up}{tail}]", "slice", weight)
+    for end in ("",) if step else (":-1", ":2"):
+        yield ctx.replace(node, f"{value}[{lower}:{upper}{end}]", "slice", 0.2)
+    yield ctx.replace(node, value, "slice", 0.4)
+    for bound in filter(None, (lower, upper)):
+        yield ctx.replace(node, f"{value}[{bound}]", "slice", 0.2)
 
-    def sliced(low: str, up: str, weight: float, end: str = tail) -> Edit:
-        return ctx.replace(node, f"{value}[{low}:{up}{end}]", "slice", weight)
 
+def _bounds(ctx: Context, part: ast.Slice, lower: str, upper: str) -> Iterator[tuple[str, str, float]]:
+    """Other bounds: shifted by one, one less, one more, exchanged."""
     for shift in (" + 1", " - 1"):
         if lower and not isinstance(part.lower, ast.Constant):
-            yield sliced(lower + shift, upper, 0.8)
+            yield lower + shift, upper, 0.8
         if upper and not isinstance(part.upper, ast.Constant):
-            yield sliced(lower, upper + shift, 0.8)
-    if lower:
-        yield sliced("", upper, 0.5)
-    else:
-        yield sliced("1", upper, 0.5)
-    if upper:
-        yield sliced(lower, "", 0.5)
-    else:
-        yield sliced(lower, "-1", 0.5)
-    if lower and not upper:
-        yield sliced("", lower, 0.6)
-    if upper and not lower:
-        yield sliced(upper, "", 0.6)
-    if lower and upper:
-        yield sliced(upper, lower, 0.2)
+            yield lower, upper + shift, 0.8
+    yield ("", upper, 0.5) if lower else ("1", upper, 0.5)
+    yield (lower, "", 0.5) if upper else (lower, "-1", 0.5)
+    if bool(lower) != bool(upper):
+        yield upper, lower, 0.6
+    elif lower:
+        yield upper, lower, 0.2
     for name in ctx.locals[:10]:
         if not lower:
-            yield sliced(name, upper, 0.3)
+            yield name, upper, 0.3
         if not upper:
-            yield sliced(lower, name, 0.3)
-    if step:
-        yield sliced(lower, upper, 0.3, "")
-    else:
-        yield sliced(lower, upper, 0.15, ":-1")
-        yield sliced(lower, upper, 0.15, ":2")
-    yield ctx.replace(node, value, "slice", 0.4)
-    if lower:
-        yield ctx.replace(node, f"{value}[{lower}]", "slice", 0.2)
-    if upper:
-        yield ctx.replace(node, f"{value}[{upper}]", "slice", 0.15)
+            yield lower, name, 0.3
 
 
 def _index(ctx: Context, node: ast.Subscript) -> Iterator[Edit]:
@@ -121,6 +110,8 @@ def _sliced(ctx: Context, node: ast.expr) -> Iterator[Edit]:
     iterated = isinstance(parent, ast.For | ast.comprehension) and parent.iter is node
     argument = isinstance(parent, ast.Call) and node in parent.args
     result = isinstance(parent, ast.Return | ast.Assign)
+    if isinstance(parent, ast.Call) and getattr(parent.func, "id", "") == "len":
+        return
     if not (iterated or argument or result or isinstance(parent, ast.BinOp | ast.Compare)):
         return
     text, weight = ctx.code(node), 0.35 if iterated or argument else 0.2

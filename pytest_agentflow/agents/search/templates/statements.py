@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import permutations
 
 from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit
@@ -112,66 +113,61 @@ def _made(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     last = _last_of_block(ctx, node) and not isinstance(
         node, ast.Return | ast.Raise | ast.Break | ast.Continue
     )
-    places = (ctx.before, ctx.after) if last else (ctx.before,)
-    collected = _collections(ctx)
-    for place in places:
-        for name in names:
-            for other in names:
-                if name != other:
-                    yield place(node, f"{name} = {other}", "missing-statement", 0.15)
-        for method, holder in collected:
-            for item in names:
-                if item != holder:
-                    yield place(node, f"{holder}.{method}({item})", "missing-statement", 0.4)
-        if _in_loop(ctx, node):
-            yield place(node, "break", "missing-break", 0.3)
-            yield place(node, "continue", "missing-break", 0.2)
-    if last:
-        for name in [*names, "self", "None", "True", "False"]:
-            if name != "self" or "self" in ctx.params:
-                yield ctx.after(node, f"return {name}", "missing-return", 0.35)
+    for place in (ctx.before, ctx.after) if last else (ctx.before,):
+        for text, kind, weight in _small(ctx, names, _in_loop(ctx, node)):
+            yield place(node, text, kind, weight)
+    for name in [*names, "self", "None", "True", "False"] if last else ():
+        if name != "self" or "self" in ctx.params:
+            yield ctx.after(node, f"return {name}", "missing-return", 0.35)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield ctx.replace(node, f"return {ctx.code(node)}", "missing-return", 0.8)
         for name in names[:6]:
             yield ctx.replace(node, f"{name} = {ctx.code(node)}", "missing-assignment", 0.3)
 
 
+def _small(ctx: Context, names: list[str], loop: bool) -> Iterator[tuple[str, str, float]]:
+    for name, other in permutations(names, 2):
+        yield f"{name} = {other}", "missing-statement", 0.15
+    for method, holder in _collections(ctx):
+        for item in names:
+            if item != holder:
+                yield f"{holder}.{method}({item})", "missing-statement", 0.4
+    if loop:
+        yield "break", "missing-break", 0.3
+        yield "continue", "missing-break", 0.2
+
+
 def _collections(ctx: Context) -> list[tuple[str, str]]:
     """(method, variable) pairs that collect things here: seen calls, and variables that start as collections."""
+    outer = ctx.parent(ctx.scope) if not isinstance(ctx.scope, ast.Module) else None
+    around = ast.walk(outer) if isinstance(outer, ast.FunctionDef) else ()
     found: dict[tuple[str, str], None] = {}
     for node in ctx.nodes():
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name)
-        ):
-            if node.func.attr in ("append", "add", "extend", "update", "appendleft", "insert"):
-                found[node.func.attr, node.func.value.id] = None
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name, text = node.targets[0].id, type(node.value).__name__
-            if text in ("List", "ListComp"):
-                found["append", name] = None
-            called = getattr(getattr(node.value, "func", None), "id", "")
-            if text == "Set" or called == "set":
-                found["add", name] = None
-            elif called in ("list", "deque"):
-                found["append", name] = None
-    for name in ctx.params:  # a collection may also be handed in
-        if any(
-            isinstance(n, ast.Compare)
-            and isinstance(n.ops[0], ast.In | ast.NotIn)
-            and getattr(n.comparators[0], "id", "") == name
-            for n in ctx.nodes()
-        ):
-            found["add", name] = None
-            found["append", name] = None
-    if not isinstance(ctx.scope, ast.Module):
-        outer = ctx.parent(ctx.scope)
-        for node in ast.walk(outer) if isinstance(outer, ast.FunctionDef) else ():
-            if isinstance(node, ast.Assign) and getattr(getattr(node.value, "func", None), "id", "") == "set":
-                if isinstance(node.targets[0], ast.Name):
-                    found["add", node.targets[0].id] = None
+        found.update(dict.fromkeys(_collecting(ctx, node)))
+    for node in around:
+        found.update(dict.fromkeys(pair for pair in _collecting(ctx, node) if pair[0] == "add"))
     return list(found)[:6]
+
+
+def _collecting(ctx: Context, node: ast.AST) -> Iterator[tuple[str, str]]:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+    ):
+        if node.func.attr in ("append", "add", "extend", "update", "appendleft", "insert"):
+            yield node.func.attr, node.func.value.id
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        called = getattr(getattr(node.value, "func", None), "id", "")
+        if isinstance(node.value, ast.List | ast.ListComp) or called in ("list", "deque"):
+            yield "append", node.targets[0].id
+        elif isinstance(node.value, ast.Set) or called == "set":
+            yield "add", node.targets[0].id
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+        name = getattr(node.comparators[0], "id", "")
+        if name in ctx.params:  # a collection may also be handed in
+            yield "add", name
+            yield "append", name
 
 
 def _removed(ctx: Context, node: ast.stmt) -> Iterator[Edit]:

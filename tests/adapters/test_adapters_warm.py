@@ -1,0 +1,359 @@
+"""The warm runner tells the same as a cold run, says how it got there, and never passes on old code as patched."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict
+from pytest_agentflow.core.model import Outcome
+
+CODE = '''
+"""A module with every shape that a patch can meet."""
+import functools
+
+RATE = 3
+
+
+def build():
+    return {"a": 1}
+
+
+TABLE = build()
+
+
+def add(a, b):
+    # keep this comment
+    return a - b
+
+
+def scaled(x):
+    return x * RATE
+
+
+def logged(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+
+    return wrapper
+
+
+@logged
+def double(x):
+    return x * 3
+
+
+class Base:
+    def greet(self):
+        return "hello"
+
+
+class Child(Base):
+    factor = 2
+
+    def __init__(self, n=1):
+        self.__n = n
+
+    def greet(self):
+        return super().greet() + "!" * self.__n
+
+    @property
+    def size(self):
+        return self.__n * self.factor
+
+
+def lookup(key):
+    return TABLE[key]
+
+
+def counter(limit):
+    n = 0
+    while n < limit:
+        n += 1
+        yield n
+'''
+TESTS = """
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from shapes import Child, add, counter, double, lookup, scaled
+
+
+def test_add():
+    assert add(2, 2) == 4
+
+
+def test_scaled():
+    assert scaled(2) == 6
+
+
+def test_double():
+    assert double(4) == 8
+
+
+def test_greet():
+    assert Child(2).greet() == "hello!!"
+
+
+def test_size():
+    assert Child(3).size == 6
+
+
+def test_lookup():
+    assert lookup("a") == 1
+
+
+def test_counter():
+    assert list(counter(3)) == [1, 2, 3]
+
+
+def test_in_a_process_of_its_own():
+    code = "import shapes; raise SystemExit(shapes.add(1, 1))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 2
+
+
+@pytest.mark.parametrize("x", [1, 2])
+def test_output(x, capfd, tmp_path):
+    print("spoken", x)
+    (tmp_path / "file").write_text("kept apart")
+    assert capfd.readouterr().out == f"spoken {x}\\n"
+
+
+def test_temporary_directory_is_fresh():
+    assert not [name for name in os.listdir(tempfile.gettempdir()) if name != "pytest"]
+    open(os.path.join(tempfile.gettempdir(), "left behind"), "w").close()
+"""
+PREFIX = "test_shapes.py::"
+
+
+def spec(**more: object) -> RunSpec:
+    values: dict[str, object] = {
+        "python": sys.executable,
+        "import_roots": (".",),
+        "pytest_args": ("-p", "no:cacheprovider", "-p", "no:randomly"),
+        "env": {"PATH": os.environ["PATH"]},
+    }
+    return RunSpec(**{**values, **more})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tree")
+    (path / "shapes.py").write_text(CODE)
+    (path / "test_shapes.py").write_text(TESTS)
+    (path / "pytest.ini").write_text("[pytest]\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def runner(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmRunner]:
+    ids = [f"{PREFIX}{name}" for name in names()]
+    with WarmRunner() as warm:
+        warm.start(spec(), tree, ids, tmp_path_factory.mktemp("scratch"))
+        assert warm.why == {}
+        yield warm
+
+
+def names() -> list[str]:
+    found = [line[4:].partition("(")[0] for line in TESTS.splitlines() if line.startswith("def test")]
+    return [n for n in found if n != "test_output"] + ["test_output[1]", "test_output[2]"]
+
+
+def patched(old: str, new: str) -> dict[str, bytes]:
+    assert old in CODE
+    return {"shapes.py": CODE.replace(old, new, 1).encode()}
+
+
+def judge(runner: WarmRunner, old: str, new: str, *tests: str, **limits: object) -> WarmVerdict:
+    return runner.judge(patched(old, new), [PREFIX + t for t in tests], Limits(stop=False, **limits))  # type: ignore[arg-type]
+
+
+def test_the_base_looks_as_it_does_cold(runner: WarmRunner) -> None:
+    """Every outcome of the unpatched project is the same in all three modes."""
+    ids = tuple(PREFIX + n for n in names())
+    seen = []
+    for mode in (HOT, FRESH, COLD):
+        runner.submit(Job({}, ids, Limits(stop=False), mode))
+        seen.append(runner.next()[1])
+    assert [v.mode for v in seen] == [HOT, FRESH, COLD]
+    assert seen[0].outcomes == seen[1].outcomes == seen[2].outcomes
+    assert {i for i, o in seen[0].outcomes.items() if o.red} == {
+        PREFIX + n for n in ("test_add", "test_double", "test_in_a_process_of_its_own")
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "test", "mode"),
+    [
+        ("return a - b", "return a + b", "test_add", HOT),
+        (
+            "    # keep this comment\n    return a - b",
+            "    c = b\n    # more lines\n    return a + c",
+            "test_add",
+            HOT,
+        ),
+        (
+            'def build():\n    return {"a": 1}',
+            'def build():\n    one = 1\n    return {"a": one}',
+            "test_lookup",
+            FRESH,
+        ),
+        ("return x * 3", "return x * 2", "test_double", HOT),
+        ("        return function(*args)", "        return function(*args) * 2 // 3", "test_double", HOT),
+        (
+            'return super().greet() + "!" * self.__n',
+            'return super().greet() + self.__n * "!"',
+            "test_greet",
+            HOT,
+        ),
+        ("return self.__n * self.factor", "return self.factor * self.__n", "test_size", HOT),
+        ("RATE = 3", "RATE = 3 + 0", "test_scaled", FRESH),
+        ("def __init__(self, n=1)", "def __init__(self, n=2)", "test_greet", FRESH),
+        ("    factor = 2", "    factor = 1 + 1", "test_size", FRESH),
+        ("while n < limit", "while limit > n", "test_counter", HOT),
+        ("def scaled(x):\n", "EXTRA = 1\n\n\ndef scaled(x):\n", "test_scaled", FRESH),
+    ],
+)
+def test_a_good_patch_passes_in_the_fastest_mode_that_is_safe(
+    runner: WarmRunner, old: str, new: str, test: str, mode: str
+) -> None:
+    verdict = judge(runner, old, new, test)
+    assert (verdict.mode, verdict.outcomes) == (mode, {PREFIX + test: Outcome.PASSED}), verdict
+    assert verdict.rung, "the patched code says that it ran"
+
+
+def test_code_below_a_line_shift_still_runs_and_code_that_ran_at_import_is_not_swapped(
+    runner: WarmRunner,
+) -> None:
+    """`build` made TABLE when it was imported: swapping it would test the old table."""
+    verdict = judge(runner, 'return {"a": 1}', 'return {"a": 2}', "test_lookup")
+    assert verdict.mode == FRESH
+    assert "while the session was collected" in verdict.why
+    assert verdict.outcomes[PREFIX + "test_lookup"] is Outcome.FAILED
+
+
+def test_a_patch_that_no_test_enters_is_not_called_run(runner: WarmRunner) -> None:
+    verdict = judge(runner, "return a - b", "return a + b", "test_scaled")
+    assert verdict.outcomes[PREFIX + "test_scaled"] is Outcome.PASSED
+    assert not verdict.rung
+
+
+def test_a_subprocess_sees_the_tree_and_the_verdict_does_not_claim_otherwise(runner: WarmRunner) -> None:
+    """The patch is not on disk, so a test that starts a program runs old code: red, and no bell."""
+    verdict = judge(runner, "return a - b", "return a + b", "test_in_a_process_of_its_own")
+    assert verdict.outcomes[PREFIX + "test_in_a_process_of_its_own"] is Outcome.FAILED
+    assert not verdict.rung
+    job = Job(patched("return a - b", "return a + b"), (PREFIX + "test_in_a_process_of_its_own",), mode=COLD)
+    runner.submit(job)
+    assert runner.next()[1].green(job.ids)
+
+
+def test_a_hanging_candidate_costs_its_limit_and_no_more(runner: WarmRunner) -> None:
+    verdict = judge(runner, "    return a - b", "    while True:\n        pass", "test_add", default=0.2)
+    assert verdict.outcomes == {PREFIX + "test_add": Outcome.TIMEOUT}
+    assert verdict.killed == "cpu"
+    assert verdict.cpu < 1.0
+
+
+def test_a_candidate_that_kills_its_process_is_a_crash(runner: WarmRunner) -> None:
+    verdict = judge(runner, "return a - b", "__import__('os')._exit(0)", "test_add")
+    assert verdict.outcomes == {PREFIX + "test_add": Outcome.CRASHED}
+    assert not verdict.complete
+
+
+def test_what_is_no_python_is_invalid_without_a_fork(runner: WarmRunner) -> None:
+    assert judge(runner, "return a - b", "return a -", "test_add").killed == "invalid"
+
+
+def test_each_fork_has_a_temporary_directory_of_its_own(runner: WarmRunner) -> None:
+    test = PREFIX + "test_temporary_directory_is_fresh"
+    for _ in range(2):
+        assert runner.judge({}, [test]).green([test])
+
+
+def test_a_candidate_holds_no_command_socket(runner: WarmRunner) -> None:
+    """Project code in a fork finds no socket that leads to the servers."""
+    spy = (
+        "import os\n    links = [os.readlink(f'/proc/self/fd/{f}') for f in os.listdir('/proc/self/fd')"
+        " if os.path.exists(f'/proc/self/fd/{f}')]\n    return 4 if not [x for x in links if 'socket' in x] else 0"
+    )
+    assert judge(runner, "return a - b", spy, "test_add").outcomes[PREFIX + "test_add"] is Outcome.PASSED
+
+
+def test_a_batch_refuses_bad_candidates_and_leaves_good_ones_to_a_process_of_their_own(
+    runner: WarmRunner,
+) -> None:
+    base = runner.judge({}, [PREFIX + "test_add"])
+    edits = ["return a * a - b", "return a + b", "return a -", "return b - a"]
+    jobs = [Job(patched("return a - b", e), (PREFIX + "test_add",), tag=e) for e in edits]
+    from pytest_agentflow.adapters.warm import steady
+
+    runner.screen(jobs, steady(base.messages[PREFIX + "test_add"]))
+    verdicts = {job.tag: verdict for job, verdict in (runner.next() for _ in jobs)}
+    assert verdicts["return a + b"].green([PREFIX + "test_add"])
+    assert verdicts["return a -"].killed == "invalid"
+    assert verdicts["return b - a"].outcomes[PREFIX + "test_add"] is Outcome.FAILED
+    assert verdicts["return b - a"].complete, "the base still failed as before at the end"
+
+
+def test_a_batch_disturbed_by_leaked_state_says_so(tmp_path: Path) -> None:
+    """A candidate that changes a module's state makes the base behave otherwise: nothing of that batch counts."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "leaky.py").write_text("SEEN = []\n\n\ndef f(x):\n    return len(SEEN)\n")
+    test = "def test_f():\n    import leaky\n    assert leaky.f(1) == 1\nimport leaky\n"
+    (tmp_path / "tree" / "test_leaky.py").write_text(test)
+    ids = ("test_leaky.py::test_f",)
+    with WarmRunner() as warm:
+        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        base = warm.judge({}, ids)
+        source = (tmp_path / "tree" / "leaky.py").read_text()
+        leak = source.replace("return len(SEEN)", "SEEN.extend([1, 2]); return 0").encode()
+        warm.screen([Job({"leaky.py": leak}, ids)], base.messages[ids[0]])
+        assert not warm.next()[1].complete
+
+
+def test_threads_in_the_collected_session_rule_out_hot_swapping(tmp_path: Path) -> None:
+    """Only the forking thread survives a fork: the runner says so and imports afresh instead."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "conftest.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    (tmp_path / "tree" / "mod.py").write_text("def f():\n    return 1\n")
+    (tmp_path / "tree" / "test_mod.py").write_text("import mod\n\n\ndef test_f():\n    assert mod.f() == 2\n")
+    ids = ("test_mod.py::test_f",)
+    with WarmRunner() as warm:
+        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        assert "threads" in warm.why[HOT]
+        verdict = warm.judge({"mod.py": b"def f():\n    return 2\n"}, ids)
+    assert (verdict.mode, verdict.rung, verdict.green(ids)) == (FRESH, True, True)
+    assert "threads" in verdict.why
+
+
+def test_a_project_that_does_not_come_up_is_run_cold(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "conftest.py").write_text("import os\nif os.getppid() != 0:\n    os._exit(3)\n")
+    (tmp_path / "tree" / "test_mod.py").write_text(textwrap.dedent("def test_f():\n    pass\n"))
+    ids = ("test_mod.py::test_f",)
+    with WarmRunner() as warm:
+        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        assert "did not come up" in warm.why[HOT]
+        runner_verdict = warm.judge({}, ids)
+    assert not runner_verdict.green(ids)
+
+
+def test_messages_of_failures_are_one_line_and_the_real_ones(runner: WarmRunner) -> None:
+    assert (
+        runner.judge({}, [PREFIX + "test_add"])
+        .messages[PREFIX + "test_add"]
+        .startswith("AssertionError: assert 0 == 4")
+    )
