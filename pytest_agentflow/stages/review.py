@@ -16,8 +16,9 @@ from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.adapters.snapshot import Snapshot
 from pytest_agentflow.adapters.workspaces import Pool
+from pytest_agentflow.agents.anthropic import KNOWN
 from pytest_agentflow.agents.base import Bench, Brief
-from pytest_agentflow.agents.reviewer import Reviewer
+from pytest_agentflow.agents.reviewer import Reviewer, failed
 from pytest_agentflow.core.model import Failure, Outcome, Patch, SessionRecord
 from pytest_agentflow.core.review import Objection, Ran, admissible
 
@@ -51,8 +52,13 @@ def review(
         for name, section in context.reviewers:
             with context.pool.lease(patched, f"{brief.attempt.id}-{name}") as workspace:
                 bench = context.bench(workspace, name)
-                made, _ = Reviewer(name, section).review(replace(brief, workspace=workspace), patch, bench)
+                made, report = Reviewer(name, section).review(
+                    replace(brief, workspace=workspace), patch, bench
+                )
             ran += [_run(objection, len(ran) + n, patched, context) for n, objection in enumerate(made)]
+            if failed(report):
+                silent = Objection(name, f"the review did not finish: {report.message}")
+                ran.append(Ran(silent, None, None, "silence is no consent"))
     _keep(ran, context)
     return tuple(ran)
 
@@ -60,9 +66,13 @@ def review(
 def reviewers_of(
     count: int, section: Mapping[str, Any], review_section: Mapping[str, Any]
 ) -> list[tuple[str, Any]]:
-    """`count` reviewers on the author's model, or on the one that `[tool.agentflow.agents.reviewer]` names."""
-    merged = {**section, **review_section}
-    return [(f"reviewer{n}", merged) for n in range(1, count + 1)]
+    """`count` reviewers on the author's model, or on the one that `[tool.agentflow.agents.reviewer]` names.
+
+    An author that is no model of ours (the search, a command) lends them nothing but prices.
+    """
+    foreign = {"argv", "instance", "plan", "rules", "factory"} & set(section)
+    lent = {k: v for k, v in section.items() if k == "prices" or (not foreign and k in KNOWN)}
+    return [(f"reviewer{n}", {**lent, **review_section}) for n in range(1, count + 1)]
 
 
 def _run(objection: Objection, number: int, patched: Snapshot, context: ReviewContext) -> Ran:

@@ -225,3 +225,54 @@ def test_killed_and_resumed_nothing_is_paid_twice(tmp_path: Path) -> None:
     assert [turn for _, turn in asked] == [0, 1, 2]
     assert len({key for key, _ in asked}) == 3
     assert (top / "calc.py").read_text() == CALC.replace("a - b", "a + b")
+
+
+def test_a_refuted_patch_goes_back_once_and_what_does_not_settle_touches_nothing(tmp_path: Path) -> None:
+    """One author learns from the counterexample; the other insists, and its unit ends unresolved with both sides."""
+    negative_add = "from calc import add\n\n\ndef test_negative():\n    assert add(-1, 0) == -1\n"
+    negative_mul = "from calc import mul\n\n\ndef test_negative():\n    assert mul(-2, 3) == -6\n"
+    wrong_mul = edit("calc.py", "def mul(a, b):\n    return a + b", "def mul(a, b):\n    return abs(a * b)")
+
+    def script(request: Request) -> Reply:
+        said = request.messages[0]["content"]
+        if "refute" in str(request.body.get("system")):
+            if request.turn:
+                return tool("no_objection")
+            if "return abs(a + b)" in said:
+                return tool("object_to_patch", text="negative sums", test=negative_add)
+            if "abs(a * b)" in said:
+                return tool("object_to_patch", text="negative products", test=negative_mul)
+            return tool("no_objection")
+        if request.turn:
+            return text("done")
+        if "::test_mul" in said.partition("# Where")[0]:
+            return wrong_mul
+        told = "counterexample" in said
+        return fix(request) if told else edit("calc.py", "return a - b", "return abs(a + b)")
+
+    with MessagesServer(script) as server:
+        top = repository(tmp_path / "shop", server)
+        options = ("--agent-fix", "--agent", "anthropic", "--agent-budget-usd", "3", "--agent-reviewers", "1", "--agent-rounds", "1")  # fmt: skip
+        done = subprocess.run(
+            command(*options),
+            cwd=top,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+    (directory,) = (top / ".agentflow/runs").iterdir()
+    results = {
+        path.parent.name: json.loads(path.read_text())
+        for path in sorted(directory.glob("attempts/*/result.json"))
+    }
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert (top / "calc.py").read_text() == CALC.replace("a - b", "a + b"), done.stdout
+    assert "unresolved" in done.stdout
+    assert "negative products" in done.stdout + (directory / "transcript.md").read_text()
+    kept = {
+        path.read_text() for path in directory.glob("attempts/*/reviews/test_agentflow_counterexample_*.py")
+    }
+    assert {negative_add, negative_mul} <= kept
+    assert len(results) >= 4
