@@ -15,10 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "gate")]
 
-from gate_fuzz import mutate, samples, unsettled
-from gate_monotone import MOVES, NAMES, broken_promise, scenes, verdict
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from gate_fuzz import mutate, samples, unsettled  # noqa: E402
+from gate_monotone import MOVES, NAMES, broken_promise, scenes, verdict  # noqa: E402
+from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
 
 def _settings(count: int) -> settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_agentflow.core.gate.baseline import Entry
 from pytest_agentflow.core.gate.identity import canonical, parameters
@@ -45,7 +45,16 @@ def classify(standings: Mapping[str, Standing], setting: Setting) -> dict[str, T
         for name in sorted(setting.collected - present):
             text = "collected, but no report has it"
             lines[name] = TestLine(name, Status.LOST, detail=text, known=name in base)
+    _hold_budget(lines, setting.policy)
     return lines
+
+
+def _hold_budget(lines: dict[str, TestLine], policy: Policy) -> None:
+    """Flaky passes beyond the budget count as failures. Only the excess: else skipping one of them would free the rest."""
+    excused = sorted(n for n, line in lines.items() if line.status is Status.FLAKY and line.excused)
+    for name in excused[policy.max_flaky :]:
+        text = f"{lines[name].detail}; over the budget of {policy.max_flaky}"
+        lines[name] = replace(lines[name], excused=False, detail=text)
 
 
 def _line(standing: Standing, setting: Setting) -> TestLine:
@@ -86,6 +95,9 @@ def _passed(standing: Standing, base: Entry | None) -> TestLine:
 def _not_run(standing: Standing, base: Entry | None, setting: Setting) -> TestLine:
     """Skips and expected failures: fine when the baseline has them, else a test that no longer proves anything."""
     skipped = standing.state is State.SKIPPED
+    expected = base is not None and base.state in (State.SKIPPED, State.XFAILED)
+    if skipped and not expected and _leave(standing, setting) is not None:
+        return _told(standing, Status.WEAKENED, "a quarantined test must still run", known=base is not None)
     if setting.baseline is None:
         if skipped and setting.policy.skips == "count":
             return _told(standing, Status.COUNTED_SKIP, known=False)
@@ -102,7 +114,7 @@ def _not_run(standing: Standing, base: Entry | None, setting: Setting) -> TestLi
 
 def _failed(standing: Standing, base: Entry | None, setting: Setting) -> TestLine:
     known = base is not None or setting.baseline is None
-    leave = setting.quarantine.leaves.get(canonical(standing.identity)) if setting.quarantine.leaves else None
+    leave = _leave(standing, setting)
     if leave is not None and known:
         return _on_leave(standing, leave, setting)
     if standing.state is State.FLAKY and not _same_failure(standing, base):
@@ -122,6 +134,11 @@ def _failed(standing: Standing, base: Entry | None, setting: Setting) -> TestLin
             excused=setting.policy.new_only,
         )  # fmt: skip
     return _told(standing, Status.KNOWN_FAILURE, "as in the baseline", excused=setting.policy.new_only)
+
+
+def _leave(standing: Standing, setting: Setting) -> Leave | None:
+    leaves = setting.quarantine.leaves
+    return leaves.get(canonical(standing.identity)) if leaves else None
 
 
 def _same_failure(standing: Standing, base: Entry | None) -> bool:

@@ -85,8 +85,15 @@ def judge_cell(result: CellResult, lines: Mapping[str, TestLine], base: Mapping[
         if status in by_status
     ]
     found += _against_baseline(result, by_status, base, policy)
-    found += _flaky_budget(result, by_status, policy)
     found += _threshold(result, lines, base, policy)
+    over = [line for line in by_status.get(Status.FLAKY, ()) if "over the budget" in line.detail]
+    if over:
+        text = "{n} flaky pass{s} over the budget of " + f"{policy.max_flaky}: counted as failed"
+        found.append(
+            _reason(
+                result, "flaky-budget", text.replace("{s}", "" if len(over) == 1 else "es"), over, Level.NOTE
+            )
+        )
     return found + _notes(result, by_status, base)
 
 
@@ -122,15 +129,6 @@ def _against_baseline(
             _reason(result, "stale-baseline", "{n} known failure{s} passed: update the baseline", fixed)
         )
     return found
-
-
-def _flaky_budget(
-    result: CellResult, by_status: Mapping[Status, list[TestLine]], policy: Policy
-) -> list[Reason]:
-    excused = [line for line in by_status.get(Status.FLAKY, ()) if line.excused]
-    if len(excused) <= policy.max_flaky:
-        return []
-    return [_reason(result, "flaky-budget", f"{{n}} flaky passes, {policy.max_flaky} allowed", excused)]
 
 
 def _threshold(

@@ -1,0 +1,123 @@
+"""`pytest --pass-threshold` in ordinary sessions, really run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+TWO_OF_FOUR = "def test_a(): pass\ndef test_b(): pass\ndef test_c(): assert 0\ndef test_d(): assert 0\n"
+
+
+@pytest.fixture
+def session(tmp_path: Path):
+    def run(source: str, *args: str, **files: str) -> tuple[int, str]:
+        (tmp_path / "test_m.py").write_text(source)
+        for name, text in files.items():
+            (tmp_path / name.replace("__", ".")).write_text(text)
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV", "AGENTFLOW"))}
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:asyncio",
+            "--rootdir=.",
+            *args,
+        ]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_the_rate_decides_over_the_exit_code(session) -> None:
+    assert session(TWO_OF_FOUR, "--pass-threshold", "50")[0] == 0
+    code, out = session(TWO_OF_FOUR, "--pass-threshold", "50.1")
+    assert code == 1
+    assert "gate: blocked: 50.00 % is below 50.10 %" in out
+
+
+def test_under_xdist_the_same_and_a_lost_result_is_noticed(session) -> None:
+    assert session(TWO_OF_FOUR, "-n", "2", "--pass-threshold", "50")[0] == 0
+    lossy = "import pathlib\ndef test_a(): pass\ndef test_b(record_property):\n    record_property('p', pathlib.Path('x'))\n    assert 0\n"
+    code, out = session(lossy, "-n", "2", "--pass-threshold", "10")
+    assert code == 2
+    assert "collected tests have no result" in out or "interrupted" in out or "no result" in out
+
+
+def test_reruns_do_not_raise_the_rate(session) -> None:
+    flaky = "n = []\ndef test_a(): pass\ndef test_b():\n    n.append(1)\n    assert len(n) > 1\n"
+    assert session(flaky, "--reruns", "3", "--pass-threshold", "100")[0] == 1
+    assert session(flaky, "--reruns", "3", "--pass-threshold", "100", "--gate-flaky", "allow")[0] == 0
+
+
+def test_no_rate_without_tests_or_after_a_stop(session) -> None:
+    assert session(TWO_OF_FOUR, "-k", "nothing", "--pass-threshold", "1")[0] == 2
+    assert session(TWO_OF_FOUR, "-x", "--pass-threshold", "10")[0] == 2
+    assert session("import nope_nope\n", "--pass-threshold", "10")[0] == 1
+
+
+def test_a_bad_threshold_is_a_usage_error(session) -> None:
+    assert session(TWO_OF_FOUR, "--pass-threshold", "200")[0] == 4
+    assert session(TWO_OF_FOUR, "--pass-threshold", "50", "--quarantine", "absent.toml")[0] == 4
+
+
+def test_a_quarantine_excuses_with_or_without_a_threshold(session, tmp_path: Path) -> None:
+    day = date.today() + timedelta(days=5)
+    entry = "[[quarantine]]\ntest = 'test_m.py::{}'\nowner = '@me'\nreason = 'race'\nexpires = {}\n"
+    text = "version = 1\n" + entry.format("test_c", day) + entry.format("test_d", day)
+    assert session(TWO_OF_FOUR, "--quarantine", "q.toml", q__toml=text)[0] == 0
+    code, out = session(
+        TWO_OF_FOUR, "--quarantine", "q.toml", "--pass-threshold", "100", "--gate-json", "o.json"
+    )
+    assert code == 0
+    assert "2 quarantined tests failed" in out
+    assert json.loads((tmp_path / "o.json").read_text())["cells"][0]["rate"]["percent"] == "50.00"
+
+
+def test_a_baseline_written_from_junit_fits_the_session(session, tmp_path: Path) -> None:
+    session(TWO_OF_FOUR, "--junitxml=r.xml")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest_agentflow.cli",
+        "baseline",
+        "write",
+        "r.xml",
+        "--baseline",
+        "b.json",
+    ]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    args = ("--pass-threshold", "100", "--gate-baseline", "b.json", "--gate-new-only")
+    assert session(TWO_OF_FOUR, *args)[0] == 0
+    assert session(TWO_OF_FOUR.replace("def test_b(): pass", "def test_b(): assert 0"), *args)[0] == 1
+    code, out = session(TWO_OF_FOUR.replace("def test_d(): assert 0\n", ""), *args)
+    assert code == 1
+    assert "missing  test_m::test_d" in out
+
+
+def test_a_failure_that_another_plugin_asks_for_stays_a_failure(session) -> None:
+    conftest = (
+        "def pytest_sessionfinish(session):\n    session.testsfailed += 1\n    session.exitstatus = 1\n"
+    )
+    assert session("def test_a(): pass\n", "--pass-threshold", "50", conftest__py=conftest)[0] == 1
