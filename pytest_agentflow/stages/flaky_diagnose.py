@@ -13,7 +13,7 @@ from pytest_agentflow.stages.flaky_lab import PINNED, Lab
 from pytest_agentflow.stages.flaky_order import order_dependence
 
 Hypothesis = Callable[[Lab, str], FlakyRecord | None]
-SECONDS = range(0, 60, 3)
+SECONDS = range(0, 60, 4)
 HOURS = range(24)
 LOAD_MORE = 4
 LATE_ROUNDS = 5

@@ -25,7 +25,8 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
     latest: dict[bool, Sight] = {}
 
     def shows(before: Sequence[str]) -> bool:
-        sight = lab.once((*before, test), "search")
+        enough = lab.reach("searches for culprits", len(before) + 1)
+        sight = lab.once((*before, test), "search") if enough else None
         if sight is None:
             return False
         latest[sight.red] = sight
@@ -77,7 +78,8 @@ def _with_alternatives(lab: Lab, record: FlakyRecord) -> FlakyRecord:
     red = record.category is Category.ORDER_VICTIM
 
     def shows(before: Sequence[str]) -> bool:
-        sight = lab.once((*before, record.nodeid), "search")
+        enough = lab.reach("searches for culprits", len(before) + 1)
+        sight = lab.once((*before, record.nodeid), "search") if enough else None
         return sight is not None and sight.red is red
 
     more = _alternatives(lab, record.nodeid, record.culprits, red, shows)

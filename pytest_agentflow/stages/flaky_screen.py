@@ -13,22 +13,13 @@ from pytest_agentflow.core.flaky_causes import CHANCE_USES, TIMING_USES
 from pytest_agentflow.core.flaky_table import differing
 from pytest_agentflow.stages.flaky_lab import Lab
 
-SHUFFLES = 5
+SHUFFLES = 7
 HASH_ALL, HASH_USERS = 2, 16
 ZONES_ALL = (
     "UTC-14",
     "UTC+12",
 )  # POSIX: the sign is the other way round, and names have three letters at least
-ZONES_USERS = (
-    "UTC-9",
-    "UTC+7",
-    "UTC-5:30",
-    "UTC-2",
-    "UTC+3",
-    "UTC+10",
-    "UTC-12:45",
-    "CET-1CEST,M3.5.0,M10.5.0/3",
-)
+ZONES_USERS = ("UTC-9", "UTC+7", "UTC-5:30", "UTC-2", "UTC+3", "CET-1CEST,M3.5.0,M10.5.0/3")
 CLOCK_POINTS = 36
 LOAD_ROUNDS = 3
 LATE_ROUNDS = 5

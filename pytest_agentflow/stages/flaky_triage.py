@@ -21,7 +21,7 @@ from pytest_agentflow.stages.flaky_order import complete
 from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
 
 TIMELINE = 160  # runs shown per flaky test
-SAMPLE = 12  # plain runs per flaky test, apart from those that looked for failures
+SAMPLE = 10  # plain runs per flaky test, apart from those that looked for failures
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
