@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.patches import PatchConflict
+from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.evidence import Evidence, LayerFacts
 from pytest_agentflow.core.layers.scan import HARNESS, NOTABLE
 from pytest_agentflow.core.model import Attempt, Patch
@@ -92,11 +93,17 @@ def _scope(room: Room) -> Iterator[LayerFacts]:
 
 def _checkout(room: Room) -> Iterator[LayerFacts]:
     base, conflict = room.ctx.base, ""
+    undeclared: list[str] = []
     try:
         room.patched = snapshot.apply(base, room.patch)
+        changed = gitobjects.changed(base.files, room.patched.files)
+        undeclared = sorted(set(changed) - set(room.patch.paths))
     except PatchConflict as problem:
         conflict = problem.cause
-    yield LayerFacts("checkout", {"base": base.tree, "tree": room.patched.tree, "conflict": conflict})
+    yield LayerFacts(
+        "checkout",
+        {"base": base.tree, "tree": room.patched.tree, "conflict": conflict, "undeclared": undeclared},
+    )
 
 
 def _scan(room: Room) -> Iterator[LayerFacts]:

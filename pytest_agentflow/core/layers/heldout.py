@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_agentflow.core.layers.base import Facts, Judged, failed, na, ok
+from pytest_agentflow.core.layers.base import Facts, Judged, failed, ok, weak
 from pytest_agentflow.core.model import VerdictKind
 
 NAME = "held-out"
@@ -12,7 +12,9 @@ def judge(facts: Facts) -> Judged:
     """A refusal names no test: it is told to the next attempt."""
     outcomes = {**facts["choose"], **facts["judge"]}
     if not outcomes:
-        return na(NAME, "no test could be held out")
+        return weak(
+            NAME, "n/a: no test could be held out, so nothing shows that the patch holds for other inputs"
+        )
     red = [i for i, o in outcomes.items() if o != "passed"]
     if red:
         return failed(NAME, VerdictKind.OVERFIT, f"held-out: {len(red)} of {len(outcomes)} failed")

@@ -1,0 +1,47 @@
+"""Do a failing test and the passing ones demand different things of the code?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_agentflow.core.model import Finding, FindingStatus, Verdict, VerdictKind
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """`demand` is what the target wants of one call; each of `against` is a passing test that then fails."""
+
+    target: str
+    line: int
+    demand: str
+    against: tuple[Mapping[str, Any], ...]
+
+    def words(self) -> str:
+        first = self.against[0]
+        more = f" (and {len(self.against) - 1} more)" if len(self.against) > 1 else ""
+        through = f", by way of {first['through']}" if "through" in first else ""
+        return (
+            f"{self.target} line {self.line} demands {self.demand}; then {first['test']} fails in line {first['line']}{through}: "
+            f"{first['has']} == {first['wants']}{more}"
+        )
+
+
+def contradictions(payloads: list[Mapping[str, Any]]) -> tuple[Contradiction, ...]:
+    """From what the experiments told."""
+    return tuple(
+        Contradiction(p["target"], p["line"], p["demand"], tuple(p["against"]))
+        for p in payloads
+        if p.get("against")
+    )
+
+
+def verdict(found: tuple[Contradiction, ...]) -> Verdict | None:
+    """An honoured outcome: test and code disagree, and here is the evidence."""
+    if not found:
+        return None
+    findings = tuple(
+        Finding("contradiction", FindingStatus.FAILED, c.words(), {"against": list(c.against)}) for c in found
+    )
+    return Verdict(VerdictKind.CONTRADICTION, found[0].words(), findings)
