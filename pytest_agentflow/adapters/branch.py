@@ -76,7 +76,7 @@ def delete_branch(repo: Repository, name: str) -> bool:
 
 def _refuse_checked_out(repo: Repository, name: str) -> None:
     """Moving a branch under a working tree would show every fix as undone there."""
-    listed = repo.git("worktree", "list", "--porcelain", "-z").split(b"\0")
+    listed = repo.git("worktree", "list", "--porcelain").splitlines()
     if f"branch refs/heads/{name}".encode() in listed:
         raise AgentflowError(
             f"The branch {name} is checked out.", "Switch to another branch, then resume the run."

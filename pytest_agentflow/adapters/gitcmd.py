@@ -115,7 +115,7 @@ def missing_git(error: FileNotFoundError) -> AgentflowError:
         return AgentflowError(
             f"The directory {error.filename} does not exist.", "Start from an existing directory."
         )
-    return AgentflowError("The program `git` was not found.", "Install git 2.30 or newer and put it on PATH.")
+    return AgentflowError("The program `git` was not found.", "Install git 2.32 or newer and put it on PATH.")
 
 
 def records(output: bytes) -> Iterator[str]:

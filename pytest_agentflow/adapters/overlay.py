@@ -10,6 +10,7 @@ import fnmatch
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def _prunes(top: Path) -> Callable[[str, bool], bool]:
 
 
 def _is_environment(directory: Path) -> bool:
-    return (directory / "pyvenv.cfg").exists() or (directory / "conda-meta").is_dir()
+    """`os.path` answers no for a directory that may not be entered, where `Path.exists` raises."""
+    return any(os.path.exists(directory / name) for name in ("pyvenv.cfg", "conda-meta"))  # noqa: PTH110
 
 
 def candidates(top: Path, ignored: list[str]) -> Iterator[tuple[str, int]]:
@@ -137,19 +139,19 @@ def choose(found: list[tuple[str, int]]) -> tuple[list[str], list[str]]:
 def keep(store: Path, place: Path) -> str:
     """Copy one file into the store; returns its SHA-256."""
     digest = hashlib.sha256()
-    temporary = store / "overlay" / f".tmp-{os.getpid()}"
-    with (
-        objects.writing("a copy of an ignored file"),
-        place.open("rb") as source,
-        temporary.open("wb") as copy,
-    ):
-        while block := source.read(1 << 20):
-            digest.update(block)
-            copy.write(block)
-    name = digest.hexdigest()
-    shutil.copymode(place, temporary)
-    temporary.replace(store / "overlay" / name)
-    return name
+    with objects.writing("a copy of an ignored file"), place.open("rb") as source:
+        handle, temporary = tempfile.mkstemp(dir=store / "overlay", prefix=".tmp-")
+        try:
+            with os.fdopen(handle, "wb") as copy:
+                while block := source.read(1 << 20):
+                    digest.update(block)
+                    copy.write(block)
+            shutil.copymode(place, temporary)
+            Path(temporary).replace(store / "overlay" / digest.hexdigest())
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    return digest.hexdigest()
 
 
 def kept_file(store: Path, digest: str) -> Path:

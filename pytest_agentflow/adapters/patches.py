@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +59,10 @@ def capture(snapshot: Snapshot, workspace: Path) -> Snapshot:
     new = [path for path in on_disk if path not in snapshot.files and path not in snapshot.overlay]
     size = 0
     for path in [*(p for p in on_disk if p in snapshot.files), *_not_ignored(snapshot, workspace, new)]:
-        payload = tree_files.read(workspace / path, on_disk[path])
+        payload = _payload(workspace / path, on_disk[path])
+        if payload is None:
+            entries[path] = None
+            continue
         entry = (on_disk[path], gitobjects.blob_id(payload))
         if entry == snapshot.files.get(path):
             continue
@@ -74,6 +77,17 @@ def capture(snapshot: Snapshot, workspace: Path) -> Snapshot:
     return with_entries(snapshot, entries) if entries else snapshot
 
 
+def _payload(place: Path, mode: str) -> bytes | None:
+    """Workspaces are ours: what was made unreadable is made readable; what a dying process removes is gone."""
+    try:
+        return tree_files.read(place, mode)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        place.chmod(0o755 if mode == gitobjects.EXECUTABLE else 0o644)
+        return tree_files.read(place, mode)
+
+
 def _walk(snapshot: Snapshot, workspace: Path) -> Iterator[tuple[str, str]]:
     """(path, mode) of files and links; what looks like a cache counts only where the snapshot has it too."""
     tracked = tree_files.directories(snapshot.files)
@@ -83,10 +97,11 @@ def _walk(snapshot: Snapshot, workspace: Path) -> Iterator[tuple[str, str]]:
             tracked if is_directory else snapshot.files
         )
 
-    for path, entry in tree_files.walk(workspace, skip):
-        found = tree_files.describe(entry.stat(follow_symlinks=False))
-        if found:
-            yield path, found.mode
+    for path, entry in tree_files.walk(workspace, skip, repair=True):
+        with suppress(FileNotFoundError):
+            found = tree_files.describe(entry.stat(follow_symlinks=False))
+            if found:
+                yield path, found.mode
 
 
 def _not_ignored(snapshot: Snapshot, workspace: Path, new: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ _IN_PROGRESS = {
     "CHERRY_PICK_HEAD": "a cherry-pick",
     "REVERT_HEAD": "a revert",
 }
+OLDEST_GIT = (2, 32)
 _PASSED_ON = (
     "core.autocrlf",
     "core.eol",
@@ -52,6 +53,7 @@ class Repository:
 
 def open_repository(start: Path) -> Repository:
     """The repository around `start`, or an `AgentflowError` that names the cause and the next step."""
+    _require_git()
     top = _find_top(start)
     git_dir = Path(_ask("rev-parse", "--absolute-git-dir", cwd=top))
     common_dir = (top / _ask("rev-parse", "--git-common-dir", cwd=top)).resolve()
@@ -67,6 +69,16 @@ def open_repository(start: Path) -> Repository:
         settings=_settings(top),
         notes=_notes(top, git_dir, common_dir),
     )
+
+
+def _require_git() -> None:
+    found = gitcmd.version()
+    if found < OLDEST_GIT:
+        words = ".".join(map(str, found))
+        raise AgentflowError(
+            f"git {words} is too old: three-way application of patches needs 2.32.",
+            "Install a newer git and put it on PATH.",
+        )
 
 
 def _find_top(start: Path) -> Path:

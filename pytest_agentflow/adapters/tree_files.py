@@ -47,21 +47,38 @@ def describe(status: os.stat_result) -> Found | None:
     )
 
 
-def walk(top: Path, skip: Callable[[str, bool], bool]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every entry that is not a directory below `top`, by relative path; `skip(path, is_directory)` prunes."""
+def walk(
+    top: Path, skip: Callable[[str, bool], bool], *, repair: bool = False
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every entry that is not a directory below `top`, by relative path; `skip(path, is_directory)` prunes.
+
+    A directory that cannot be read is passed over; with `repair` (for workspaces, which are ours) it is made readable.
+    """
     pending = [""]
     while pending:
         directory = pending.pop()
-        with os.scandir(os.path.join(top, directory)) as entries:  # noqa: PTH118 - hot path
-            for entry in entries:
-                path = directory + entry.name
-                is_directory = entry.is_dir(follow_symlinks=False)
-                if skip(path, is_directory):
-                    continue
-                if is_directory:
-                    pending.append(path + "/")
-                else:
-                    yield path, entry
+        for entry in _entries(os.path.join(top, directory), repair):  # noqa: PTH118 - hot path
+            path = directory + entry.name
+            is_directory = entry.is_dir(follow_symlinks=False)
+            if skip(path, is_directory):
+                continue
+            if is_directory:
+                pending.append(path + "/")
+            else:
+                yield path, entry
+
+
+def _entries(directory: str, repair: bool) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+    except PermissionError:
+        if not repair:
+            return []
+        Path(directory).chmod(0o755)
+        return _entries(directory, False)
 
 
 def is_cache(path: str, is_directory: bool) -> bool:

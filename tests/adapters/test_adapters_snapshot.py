@@ -8,6 +8,9 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -235,13 +238,68 @@ def test_special_and_unreadable_files_do_not_stop_it(tmp_path: Path) -> None:
     assert sorted(snapshot.files) == ["a.py"]
 
 
-@pytest.mark.skipif(os.getuid() == 0 and not shutil.which("setpriv"), reason="root reads everything")
-def test_an_unreadable_tracked_file_is_named(tmp_path: Path) -> None:
-    top = repository(tmp_path / "p", {"a.py": "a = 1\n"})
-    (top / "a.py").chmod(0)
-    if os.getuid():
+def as_nobody(work: Callable[[Path], None]) -> None:
+    """Run in a forked process without root's right to read everything, in a directory of that user's own."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        if not os.getuid():
+            os.chown(place, 65534, 65534)
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                if not os.getuid():
+                    os.setgroups([])
+                    os.setresgid(65534, 65534, 65534)
+                    os.setresuid(65534, 65534, 65534)
+                os.environ["HOME"] = directory
+                work(place)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_unreadable_tracked_file_is_named_and_untracked_ones_are_left_out() -> None:
+    def work(place: Path) -> None:
+        top = repository(place / "p", {"a.py": "a = 1\n", ".gitignore": "data/\n"})
+        write(top, {"u.py": "u\n", "closed/c.py": "c\n", "data/x": "x\n"})
+        for path in ("u.py", "closed", "data"):
+            (top / path).chmod(0)
+        snapshot = taken(top, place)
+        assert sorted(snapshot.files) == [".gitignore", "a.py"]
+        assert "not readable, left out: u.py" in snapshot.notes
+        (top / "a.py").chmod(0)
         with pytest.raises(AgentflowError, match=r"a\.py cannot be read"):
-            taken(top, tmp_path)
+            taken(top, place)
+        for path in ("closed", "data"):
+            (top / path).chmod(0o700)
+
+    as_nobody(work)
+
+
+def test_a_workspace_that_was_made_unreadable_is_read_and_reset_all_the_same() -> None:
+    def work(place: Path) -> None:
+        top = repository(place / "p", {"a.py": "a = 1\n", "pkg/b.py": "b = 1\n"})
+        snapshot = taken(top, place)
+        pool = Pool(place / "pool" / "root")
+        with pool.lease(snapshot) as workspace:
+            write(workspace, {"pkg/b.py": "b = 2\n", "deep/er/x.py": "x\n"})
+            for path in ("pkg/b.py", "pkg", "deep/er", "deep"):
+                (workspace / path).chmod(0)
+            workspace.chmod(0)
+            assert snapshots.diff(snapshot, workspace).paths == ("deep/er/x.py", "pkg/b.py")
+            for path in ("pkg", "deep/er", "deep"):
+                (workspace / path).chmod(0)
+        with pool.lease(snapshot) as workspace:
+            assert not snapshots.diff(snapshot, workspace)
+            (workspace / "pkg").chmod(0)
+        pool.close()
+        assert not pool.root.exists()
+
+    as_nobody(work)
 
 
 def test_a_large_file_is_streamed_and_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
