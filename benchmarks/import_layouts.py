@@ -126,9 +126,13 @@ def measure(
             ".",
             *pip,
             cwd=top,
+            env={
+                "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+            },  # uv_build calls a program of its own
         )
         if done.returncode:
-            return [name, "install failed", "", "", done.stderr.strip().splitlines()[-1][:60]]
+            errors = [line for line in done.stderr.splitlines() if line.strip() and "[notice]" not in line]
+            return [name, "install failed", "", "", errors[-1][:60]]
     copy = top.parent / "worktree"
     run("git", "worktree", "add", "-q", "--detach", copy, cwd=top)
     row = [name]
