@@ -44,7 +44,7 @@ FORMAT = 1
 def fix_session(request: Request) -> int:
     """One `pytest --agent-fix` (or `--agent-plan`, `--agent-resume`), from handover to exit code."""
     rootdir = Path(request["rootdir"])
-    repository = open_repository(rootdir)
+    repository = open_repository(Path(request["invocation_dir"]))
     home = agentflow_home(rootdir, repository)
     lock = FileLock(str(home / "lock"))
     try:

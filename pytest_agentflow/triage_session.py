@@ -32,7 +32,7 @@ def run_triage_session(request: Mapping[str, Any]) -> int:
     except ValueError as error:
         raise AgentflowError(f"--flaky-triage: {error}.") from None
     rootdir = Path(request["rootdir"])
-    repository = open_repository(rootdir)
+    repository = open_repository(Path(request["invocation_dir"]))
     home = agentflow_home(rootdir, repository)
     workspaces.sweep()
     name = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
