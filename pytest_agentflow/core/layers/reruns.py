@@ -33,24 +33,14 @@ def judge(facts: Facts) -> Judged:
         red = [i for i, o in session["outcomes"].items() if o != "passed"]
         if red and session["clock_days"] and not facts["clock_introduced"]:
             dated = f"{some(red)} fails under {words}: code or test depends on the date"
-            continue
-        if red:
+        elif red:
             return failed(NAME, VerdictKind.FLAKY, f"{some(red)} passes, and fails under {words}")
-        for nodeid, told in session["repeats"].items():
-            if told["red"] or told["lost"]:
-                n = told["red"] + told["lost"]
-                return failed(
-                    NAME,
-                    VerdictKind.FLAKY,
-                    f"{nodeid} failed {n} of {n + told['passed']} repetitions under {words}",
-                )
+        shaky = _shaky(session)
+        if shaky:
+            return failed(NAME, VerdictKind.FLAKY, f"{shaky} under {words}")
     if dated:
         return weak(NAME, dated)
-    counts: dict[str, int] = {}
-    for session in facts["sessions"]:
-        for nodeid, outcome in session["outcomes"].items():
-            told = session["repeats"].get(nodeid, {})
-            counts[nodeid] = counts.get(nodeid, 1) + (outcome == "passed") + told.get("passed", 0)
+    counts = _passes(facts)
     if not counts:
         return na(NAME, "no target to repeat")
     fewest = min(counts.values())
@@ -60,3 +50,22 @@ def judge(facts: Facts) -> Judged:
         f"at least {fewest} passes per target, failure rate < {bound:.0%} at {facts['confidence']:.0%} confidence",
         passes=fewest, bound=round(bound, 4),
     )  # fmt: skip
+
+
+def _shaky(session: Facts) -> str:
+    """A test that failed some of its repetitions, in words. Where all fail, the ordinary run has said so already."""
+    for nodeid, told in session["repeats"].items():
+        bad = told["red"] + told["lost"]
+        if bad and session["outcomes"].get(nodeid) == "passed":
+            return f"{nodeid} failed {bad} of {bad + told['passed']} repetitions"
+    return ""
+
+
+def _passes(facts: Facts) -> dict[str, int]:
+    """Passes per test, the judging session's included."""
+    counts: dict[str, int] = {}
+    for session in facts["sessions"]:
+        for nodeid, outcome in session["outcomes"].items():
+            repeated = session["repeats"].get(nodeid, {})
+            counts[nodeid] = counts.get(nodeid, 1) + (outcome == "passed") + repeated.get("passed", 0)
+    return counts
