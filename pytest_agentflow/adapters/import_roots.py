@@ -62,6 +62,10 @@ def _tables(finder: object) -> Iterator[Mapping[object, object]]:
             table = getattr(owner, name, None)
             if isinstance(table, Mapping):
                 yield table
+    # meson-python knows names and a build directory, and builds again when it is asked: so it is not asked.
+    names, build = getattr(finder, "_top_level_modules", None), getattr(finder, "_build_path", None)
+    if names and isinstance(build, str):
+        yield dict.fromkeys(names, build)
 
 
 def _first_modules(finders: Sequence[object]) -> Iterator[str]:
@@ -173,7 +177,7 @@ def from_facts(
 def _problems(top: str, facts: Mapping[str, Any]) -> Iterator[str]:
     inside = {n: p for n, p in facts["mappings"].items() if PurePosixPath(p).is_relative_to(top)}
     for name, place in sorted(inside.items()):
-        if _above(name, place) is None:
+        if _above(name, place) is None and name not in facts["first"]:
             yield f"`{name}` is installed from {place}, a directory of another name, which PYTHONPATH cannot express"
     for name, place in sorted(facts.get("copies", {}).items()):
         if PurePosixPath(place).is_relative_to(top):

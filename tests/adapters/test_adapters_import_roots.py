@@ -43,6 +43,15 @@ class RedirectingFinder:
         return importlib.util.spec_from_file_location(fullname, cls._redirections[fullname])
 sys.meta_path.append(RedirectingFinder)
 """
+MESON = """
+import sys
+class MesonpyMetaFinder:
+    def __init__(self):
+        self._top_level_modules, self._build_path = {{"shop"}}, {build!r}
+    def find_spec(self, fullname, path=None, target=None):
+        assert fullname.partition(".")[0] != "shop", "this would build"
+sys.meta_path.insert(0, MesonpyMetaFinder())
+"""
 
 
 def project(top: Path, inside: str) -> None:
@@ -81,6 +90,10 @@ def install(layout: str, top: Path, site: Path) -> None:
             REDIRECTOR.format(mapping={"shop": f"{top}/lib/shop/__init__.py"})
         )
         (site / "_shop.pth").write_text("import _shop_redirector\n")
+    elif layout == "meson":
+        project(top, "src")
+        (site / "_shop_loader.py").write_text(MESON.format(build=f"{top}/build/cp311"))
+        (site / "_shop.pth").write_text("import _shop_loader\n")
     elif layout == "scikit-build":
         project(top, "src")
         body = FLAT_FINDER.format(mapping={"shop": f"{top}/src/shop"}, how="insert(0, _EditableFinder)")
@@ -134,6 +147,15 @@ def test_the_workspaces_code_runs_and_without_the_roots_the_original_would(
     assert not naive.startswith(str(workspace)), "the layout would have tested the original"
     roots = tuple(workspace / root for root in found.roots)
     assert python(tmp_path / "site", WHERE, workspace, roots).startswith(str(workspace))
+
+
+def test_a_finder_that_knows_only_its_build_directory_is_a_named_problem(tmp_path: Path) -> None:
+    """meson-python's: it would build again if it were asked for a module."""
+    install("meson", tmp_path / "p", tmp_path / "site")
+    found = from_facts(
+        tmp_path / "p", tmp_path / "p", json.loads(python(tmp_path / "site", COLLECT, tmp_path / "p"))
+    )
+    assert len(found.problems) == 1 and "import hook" in found.problems[0] and "shop" in found.problems[0]
 
 
 def test_a_finder_that_comes_before_the_path_is_a_named_problem(tmp_path: Path) -> None:
