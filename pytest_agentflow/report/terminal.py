@@ -8,6 +8,7 @@ from itertools import groupby
 
 from pytest_agentflow.core.model import FindingStatus, Spend
 from pytest_agentflow.report.model import AttemptReport, Rate, Round, RunReport, TargetReport, TargetState
+from pytest_agentflow.report.plan_text import is_plan, plan_lines
 from pytest_agentflow.report.text import count, diff_lines, one_line, paint, percent, seconds, visible
 
 STYLE = {
@@ -49,7 +50,9 @@ def summary(report: RunReport, paper: Paper, transcript: str = "") -> str:
     if paper.verbose >= 0:
         if report.rounds:
             lines += [paper.rule("pass rate", "bold"), *_rounds(report, paper)]
-        if report.targets:
+        if is_plan(report):
+            lines += [paper.rule("plan", "bold"), *plan_lines(report, paper.verbose > 0)]
+        elif report.targets:
             lines += [paper.rule("targets", "bold"), *_targets(report, paper)]
         lines += [paper.rule("agentflow", "bold"), *_facts(report, transcript)]
     elif not report.finished:
@@ -114,7 +117,10 @@ def _size(a: AttemptReport) -> str:
 
 
 def _facts(report: RunReport, transcript: str) -> Iterator[str]:
-    yield f"spend:       {run_spend_words(report)}"
+    if is_plan(report):
+        yield "spend:       nothing was called, nothing was changed"
+    else:
+        yield f"spend:       {run_spend_words(report)}"
     if report.sandbox:
         yield f"sandbox:     {visible(report.sandbox)}"
     if words := delivered_words(report):
@@ -166,7 +172,9 @@ def resume_command(report: RunReport) -> str:
 
 def _verdict_line(report: RunReport, paper: Paper) -> str:
     parts = [f"{report.count(s)} {s}" for s in TargetState if report.count(s)]
-    if not report.targets:
+    if is_plan(report):
+        parts = [f"{count(len(report.targets), 'target')}, {count(len(report.attempts), 'attempt')} planned"]
+    elif not report.targets:
         parts = ["nothing to fix"] if report.finished and report.rounds else []
     if not report.finished:
         parts.append("interrupted")

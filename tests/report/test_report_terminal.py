@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from report_journals import Journal
+
 from pytest_agentflow.report.model import RunReport, build
 from pytest_agentflow.report.terminal import Paper, attempt, summary
 
@@ -59,6 +61,33 @@ def test_a_green_suite_says_nothing_to_fix() -> None:
         {"n": 2, "t": 2.0, "event": "reported", "data": {"exit_code": 0, "stop_reason": "nothing to fix"}},
     ]
     assert "nothing to fix in 2.0 s" in summary(build(events, {}), Paper(80)).splitlines()[-1]
+
+
+def test_a_plan_shows_units_suspects_attempts_and_the_worst_case() -> None:
+    j = (
+        Journal()
+        .say(0, "started", run="x")
+        .say(1, "observed", round=1, pass_rate=[1, 10], failing=[f"t.py::t{i}" for i in range(9)])
+    )
+    suspect = {
+        "unit": {"path": "m.py", "qualname": "f", "first_line": 9, "last_line": 20},
+        "score": 1.0,
+        "why": "all failing",
+    }
+    j.say(
+        2,
+        "localised",
+        round=1,
+        clusters=[{"id": "c1", "targets": [f"t.py::t{i}" for i in range(9)], "suspects": [suspect]}],
+    )
+    j.say(3, "planned", round=1, attempts=[{"id": "r1-a1", "cluster": "c1", "agent": "search", "visible": ["t.py::t0"] * 6}],
+          questions={"verdict": "verifiable: yes; decomposable: 1 clusters", "attempts": 3, "worst_usd": 1.5, "worst_tokens": 2000})  # fmt: skip
+    j.say(4, "reported", exit_code=0, stop_reason="plan only")
+    text = summary(build(j.events, {}), Paper(80))
+    for said in ("unit c1: 9 targets", "... 4 more with -v", "1.000  m.py:9 f - all failing", "r1-a1 search: shown 6 targets, 3 held out",
+                 "decomposable: 1 clusters", "at most: 3 attempts, 2,000 tokens, $1.50", "9 targets, 1 attempt planned"):  # fmt: skip
+        assert said in text
+    assert "NOT TRIED" not in text
 
 
 def test_one_attempt_shows_its_findings_and_its_diff(report: RunReport) -> None:
