@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 
 from pytest_agentflow.agents.base import Brief
+from pytest_agentflow.agents.earlier import leavings
 from pytest_agentflow.core.model import Failure, Suspect
 
 FAILURE_CAP = 4_000  # characters of traceback per target
 FAILURES_CAP = 40_000
 NOTES_CAP = 16_000
 HISTORY_CAP = 12_000
+LEAVINGS_CAP = 16_000
 SUSPECT_FILES = 10  # published measurements: best with 6 to 10 files
 UNITS_PER_FILE = 6
 GIVE_UP_FILE = "AGENTFLOW_GIVE_UP.md"
@@ -78,6 +80,7 @@ def task(brief: Brief) -> str:
         "Files you may edit (shell patterns): " + (", ".join(brief.scope) or "source files"),
         _notes(brief.notes),
         _history(attempt.history),
+        _leavings(brief),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -166,6 +169,23 @@ def _history(history: tuple[str, ...]) -> str:
     return "# What was tried before and refused\nDo not repeat it.\n" + fence(
         "earlier attempts", text, HISTORY_CAP
     )
+
+
+def _leavings(brief: Brief) -> str:
+    found = leavings(brief)
+    if not found:
+        return ""
+    lines, room = (
+        ["# What earlier attempts left", "Counterexamples must pass too; patches shown here were refused."],
+        LEAVINGS_CAP,
+    )
+    for label, text in found:
+        if room <= 0:
+            lines.append("(more left out: the harness's cap is reached)")
+            break
+        lines.append(fence(label, text, room))
+        room -= len(text)
+    return "\n".join(lines)
 
 
 def _inline(text: str) -> str:

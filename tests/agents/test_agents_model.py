@@ -121,6 +121,36 @@ def test_the_prompt_carries_what_the_harness_knows(converse: Converse) -> None:
         assert fact in prompt
 
 
+def test_what_earlier_attempts_left_is_shown_counterexamples_first(
+    converse: Converse, tmp_path: Path
+) -> None:
+    runs = tmp_path / "attempts"
+    (runs / "r1-a1/reviews").mkdir(parents=True)
+    (runs / "r1-a1/patch.diff").write_text("+    return abs(a + b)\n")
+    objection = {"reviewer": "reviewer1", "text": "negative sums", "test": "assert add(-1, 0) == -1"}
+    rows = [{"objection": objection, "refutes": True}, {"objection": {"text": "mere talk"}, "refutes": False}]
+    (runs / "r1-a1/reviews/reviews.json").write_text(json.dumps(rows))
+    (runs / "r1-a1-2").mkdir()
+    near = {
+        "notes": {"near_misses": [{"edit": "calc.py:2: - becomes *", "flips": [TARGET], "breaks": "test_b"}]}
+    }
+    (runs / "r1-a1-2/result.json").write_text(json.dumps(near))
+    (runs / "r1-a1-2/reviews").mkdir()
+    (runs / "r1-a1-2/reviews/reviews.json").write_text("{broken")
+    history = (
+        "r1-a1 (anthropic): refuted: …",
+        "r1-a1-2 (search): no_patch: …",
+        "same_wrong_patch x2: …",
+        "../../etc (x): …",
+    )
+    run = converse([text("ok")], history=history, directory=runs / "r1-a1-3")
+    prompt = run.server.turns[0].messages[0]["content"]
+    assert "assert add(-1, 0) == -1" in prompt
+    assert "mere talk" not in prompt
+    assert f"flipped {TARGET}; edit: calc.py:2: - becomes *; breaks: test_b" in prompt
+    assert "+    return abs(a + b)" in prompt
+
+
 def test_notes_over_their_cap_are_cut_and_the_prompt_says_so(converse: Converse) -> None:
     run = converse([text("ok")], notes={"AGENTS.md": "a" * 50_000, "CLAUDE.md": "never seen"})
     prompt = run.server.turns[0].messages[0]["content"]
