@@ -82,9 +82,9 @@ class Recorder:
         if self.level != "edges":
             self.output.lines(*owner, paths)
             return
-        from pytest_agentflow.child.recorder_tracer import edge
+        from pytest_agentflow.child.recorder_tracer import unpack
 
-        edges = {path: {edge(packed) for packed in found} for path, found in paths.items()}
+        edges = unpack(paths)
         self.output.edges(*owner, edges)
         self.output.lines(*owner, {p: {n for pair in e for n in pair if n > 0} for p, e in edges.items()})
 

@@ -6,38 +6,37 @@ only runs while project code can run: pytest's own work between the phases is no
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-import sysconfig
 import threading
-from collections.abc import Mapping
-from types import FrameType, ModuleType
+from collections.abc import Iterable, Mapping
+from types import FrameType
 from typing import Any
 
 from pytest_agentflow.child.recorder_scope import Scope
 
-LINE_BITS = 20
-LINE_MASK = (1 << LINE_BITS) - 1
+
+def edge_bits(packed: Iterable[int]) -> int:
+    """How many bits a line number has in the C tracer's packed edges: 20 in older versions of coverage, 28 in newer ones.
+
+    Every call adds an edge with a sign, and signs lie above both numbers: bits 40 and 41, or 56 and 57.
+    """
+    return 28 if max(packed, default=0) >= 1 << 42 else 20
 
 
-def load_tracer() -> ModuleType:
-    """Coverage's compiled tracer alone: importing the package would cost more than recording a small suite."""
-    found = importlib.util.find_spec("coverage")
-    if found is None or not found.submodule_search_locations:
-        raise ImportError("coverage is not installed")
-    place = f"{found.submodule_search_locations[0]}/tracer{sysconfig.get_config_var('EXT_SUFFIX')}"
-    spec = importlib.util.spec_from_file_location("coverage.tracer", place)
-    if spec is None or spec.loader is None:
-        raise ImportError("coverage has no C tracer here")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def edge(packed: int, bits: int) -> tuple[int, int]:
+    """The two line numbers of an edge; negative at the entry and exit of a function."""
+    mask = (1 << bits) - 1
+    first, second = packed & mask, (packed >> bits) & mask
+    return (
+        -first if packed & (1 << 2 * bits) else first,
+        -second if packed & (1 << 2 * bits + 1) else second,
+    )
 
 
-def edge(packed: int) -> tuple[int, int]:
-    """The two line numbers that the C tracer packs into one integer."""
-    first, second = packed & LINE_MASK, (packed >> LINE_BITS) & LINE_MASK
-    return (-first if packed & (1 << 40) else first, -second if packed & (1 << 41) else second)
+def unpack(taken: Mapping[str, set[int]]) -> dict[str, set[tuple[int, int]]]:
+    """Packed edges of one owner, by file name, as pairs."""
+    bits = edge_bits(n for found in taken.values() for n in found)
+    return {name: {edge(each, bits) for each in found} for name, found in taken.items()}
 
 
 class TracerEngine:
@@ -46,7 +45,10 @@ class TracerEngine:
     def __init__(self, scope: Scope, level: str) -> None:
         self._scope = scope
         self._arcs = level == "edges"
-        self._module = load_tracer()
+        # The compiled part alone would load faster, but a second copy breaks the project's own `import coverage`.
+        import coverage.tracer
+
+        self._module: Any = coverage.tracer
         self._data: dict[str, set[int]] = {}
         self._tracers: list[Any] = []
         self._main: Any = None
@@ -54,6 +56,7 @@ class TracerEngine:
         self._decisions: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._running = False
+        self._unpack = False  # the other tool's tracer writes edges where we want lines
         self.note: str | None = None
 
     def start(self) -> None:
@@ -75,6 +78,7 @@ class TracerEngine:
             self._host = present
             self.note = "coverage is measuring too: only the files that it measures were recorded"
             self._theirs, present.data = present.data, self._data
+            self._unpack = bool(present.trace_arcs) and not self._arcs
             return
         if present is not None and present is not self._main:
             self.note = "another trace function was active: it was set aside while tests ran"
@@ -93,6 +97,12 @@ class TracerEngine:
 
     def take(self) -> Mapping[str, set[int]]:
         """The lines (or packed edges) since last asked, by file name."""
+        taken = self._exchange()
+        if not self._unpack:
+            return taken
+        return {name: {n for pair in found for n in pair if n > 0} for name, found in unpack(taken).items()}
+
+    def _exchange(self) -> dict[str, set[int]]:
         taken = self._data
         if not taken:
             return {}
