@@ -54,7 +54,7 @@ def triage(seed: int, size: int, budget: str, reproduce: int) -> dict[str, objec
     with tempfile.TemporaryDirectory(prefix="triage-") as place:
         tree = Path(place) / "project"
         flaky_projects.write(project, tree)
-        env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        env = {k: os.environ[k] for k in ("PATH", "PYTHONPATH") if k in os.environ} | {"LANG": "C.UTF-8"}
         spec = RunSpec(python=sys.executable, env=env, inifile="pyproject.toml")
         before, began = cpu(), time.monotonic()
         report = run_triage(spec, tree, [], parse_budget(budget), Path(place) / "out", lambda text: None)

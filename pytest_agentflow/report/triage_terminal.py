@@ -33,7 +33,7 @@ def summary(report: TriageReport, *, width: int = 100, colour: bool = False, ver
 def _rest(report: TriageReport) -> list[str]:
     lines = odds(report) if report.records else []
     if report.failing:
-        lines.append(f"failing in every run, so not flaky: {', '.join(map(visible, report.failing[:5]))}")
+        lines.append(f"red in every run so far: {', '.join(map(visible, report.failing[:5]))}")
     unclear = [line.nodeid for line in report.others if line.state == "unclear"]
     if unclear:
         lines.append(f"two verdicts, not shown twice, so not accused: {', '.join(map(visible, unclear[:5]))}")

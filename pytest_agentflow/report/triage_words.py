@@ -13,7 +13,7 @@ QUARANTINE_DAYS = 14
 def headline(report: TriageReport) -> str:
     return (
         f"{count(len(report.records), 'flaky test')} of {report.tests}, {count(len(report.causes()), 'cause')}; "
-        f"{count(len(report.failing), 'test')} failing in every run"
+        f"{count(len(report.failing), 'test')} red in every run"
     )
 
 

@@ -31,14 +31,14 @@ def screen(lab: Lab) -> None:
     """Every arm in the order of what it finds per execution."""
     n = len(lab.tests)
     lab.progress("suite, as collected")
-    first = lab.run([_probe(lab)])
-    _share_uses(lab)
     lab.whole(lab.tests, "suite", keep_files=True)
+    lab.each = max(2.0, min(10.0, 30 * max(lab.table.duration.values(), default=1.0)))
     if lab.reach("a second run in the same tree", n):
         lab.whole(lab.tests, "again")
     lab.base.clean()
-    if first:
-        lab.each = max(2.0, min(10.0, 30 * max(lab.table.duration.values(), default=1.0)))
+    if lab.reach("what tests lean on", n):
+        lab.run([_probe(lab)])
+        _share_uses(lab)
     alone(lab)
     orders(lab)
     chance(lab, users(lab, CHANCE_USES), 3)
@@ -57,7 +57,8 @@ def users(lab: Lab, kinds: set[str]) -> list[str]:
 
 def _probe(lab: Lab) -> Job:
     """Nothing held still: a rebound function would hide who calls it."""
-    return Job(lab.tests, label="probe", probe=True, timeout=lab.timeout(len(lab.tests)), each=lab.each)
+    tests = tuple(t for t in lab.tests if t not in lab.killers)
+    return Job(tests, label="probe", probe=True, timeout=lab.timeout(len(tests)), each=lab.each)
 
 
 def _share_uses(lab: Lab) -> None:
@@ -74,7 +75,7 @@ def _share_uses(lab: Lab) -> None:
 def alone(lab: Lab) -> None:
     """Each test alone, twice in one process."""
     lab.progress("alone, and twice in one process")
-    for test in lab.tests:
+    for test in [t for t in lab.tests if t not in lab.killers]:
         if not lab.reach("each test alone", 2):
             return
         lab.run([lab.job((test, test), "alone")])
