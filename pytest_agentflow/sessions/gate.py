@@ -59,6 +59,7 @@ class SessionGate:
         self.collected: set[str] = set()
         self.reports: dict[str, list[list[pytest.TestReport]]] = {}
         self.collect_errors: dict[str, Execution] = {}
+        self.internal_error = ""  # of a worker: pytest may go on and exit with 0
         self.failed_reports = 0  # as pytest counts them: a higher count of its own is another plugin's doing
         self.result: GateResult | None = None
 
@@ -79,12 +80,15 @@ class SessionGate:
         if report.failed and not hasattr(report, "wasxfail"):
             self.failed_reports += 1
         attempts = self.reports.setdefault(report.nodeid, [])
-        if report.when not in ("call", "teardown") or not attempts or _closed(attempts[-1]):
+        if report.when == "setup" or not attempts or _closed(attempts[-1]):
             # rerunfailures reports the subtests of an attempt before its setup
             early = report.when == "setup" and attempts and all(map(_is_subtest, attempts[-1]))
             if not early:
                 attempts.append([])
         attempts[-1].append(report)
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.internal_error = str(excrepr).strip().rpartition("\n")[2][-200:] or "internal error"
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -128,6 +132,15 @@ class SessionGate:
             found.append(Problem(ProblemKind.STOPPED, f"stopped early: {stopped}"))
         elif status == pytest.ExitCode.INTERRUPTED:
             found.append(Problem(ProblemKind.STOPPED, "the session was interrupted"))
+        if self.internal_error:
+            text = f"pytest had an internal error: {self.internal_error}"
+            found.append(Problem(ProblemKind.LOST, text))
+        cut = [
+            n for n, attempts in self.reports.items() if any(_execution(a).cause == "lost" for a in attempts)
+        ]
+        if cut:
+            text = f"{len(cut)} tests have no whole result, first {cut[0]}"
+            found.append(Problem(ProblemKind.LOST, text, tests=tuple(cut)))
         if not self.collected and not self.collect_errors:
             found.append(Problem(ProblemKind.NO_TESTS, "no tests were collected"))
         return found

@@ -63,7 +63,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     if base is not None and draw(st.booleans()):
         base = {**dict.fromkeys(names, ("pass",)), **base}  # most baselines know most tests
     policy = Policy(
-        threshold=Fraction(draw(st.sampled_from(["100", "99.8", "90", "75", "50", "20", "0"]))),
+        threshold=Fraction(draw(st.sampled_from(["100", "99.8", "90", "75", "50", "20", "1"]))),
         new_only=draw(st.booleans()), strict_baseline=draw(st.booleans()), flaky=draw(st.sampled_from(["block", "block", "allow"])),
         max_flaky=draw(st.integers(0, 3)), flaky_passes=draw(st.integers(1, 2)), max_new_failures=draw(st.sampled_from([0, 0, 1, 3])),
         max_new_skips=draw(st.sampled_from([0, 0, 0, 2])), skips=draw(st.sampled_from(["count", "count", "ignore"])),

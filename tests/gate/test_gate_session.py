@@ -62,7 +62,12 @@ def test_under_xdist_the_same_and_a_lost_result_is_noticed(session) -> None:
     lossy = "import pathlib\ndef test_a(): pass\ndef test_b(record_property):\n    record_property('p', pathlib.Path('x'))\n    assert 0\n"
     code, out = session(lossy, "-n", "2", "--pass-threshold", "10")
     assert code == 2
-    assert "collected tests have no result" in out or "interrupted" in out or "no result" in out
+    assert "tests have no whole result, first test_m.py::test_b" in out
+
+
+def test_a_crash_under_xdist_is_a_failing_test_and_no_gap(session) -> None:
+    source = TWO_OF_FOUR + "import os\ndef test_dies(): os._exit(1)\n"
+    assert session(source, "-n", "2", "--pass-threshold", "40")[0] == 0
 
 
 def test_reruns_do_not_raise_the_rate(session) -> None:
