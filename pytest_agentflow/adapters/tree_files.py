@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ def write(place: Path, mode: str, payload: bytes, mtime: int) -> None:
     """Create one file or link at a place that must not exist."""
     if mode == SYMLINK:
         os.symlink(os.fsdecode(payload), place)  # noqa: PTH211 - bytes-exact target
-        os.utime(place, (mtime, mtime), follow_symlinks=False)
+        os.utime(place, (time.time(), mtime), follow_symlinks=False)
         return
     permissions = 0o755 if mode == EXECUTABLE else 0o644
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -127,7 +128,7 @@ def write(place: Path, mode: str, payload: bytes, mtime: int) -> None:
         while view:
             view = view[os.write(descriptor, view) :]
         os.fchmod(descriptor, permissions)
-        os.utime(descriptor, (mtime, mtime))
+        os.utime(descriptor, (time.time(), mtime))  # cleaners of temporary directories go by access time
     finally:
         os.close(descriptor)
 
