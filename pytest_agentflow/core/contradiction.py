@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_agentflow.core.model import Finding, FindingStatus, Verdict, VerdictKind
-
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
@@ -35,13 +33,3 @@ def contradictions(payloads: list[Mapping[str, Any]]) -> tuple[Contradiction, ..
         for p in payloads
         if p.get("against")
     )
-
-
-def verdict(found: tuple[Contradiction, ...]) -> Verdict | None:
-    """An honoured outcome: test and code disagree, and here is the evidence."""
-    if not found:
-        return None
-    findings = tuple(
-        Finding("contradiction", FindingStatus.FAILED, c.words(), {"against": list(c.against)}) for c in found
-    )
-    return Verdict(VerdictKind.CONTRADICTION, found[0].words(), findings)

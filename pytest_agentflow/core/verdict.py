@@ -9,6 +9,7 @@ from pytest_agentflow.core.layers import (
     bare,
     census,
     checkout,
+    contradiction,
     further,
     guards,
     heldout,
@@ -58,7 +59,7 @@ def judge(evidence: Evidence) -> Verdict:
         judged = _speak(measured)
         findings.append(judged.finding)
         if judged.kind is not None:
-            return Verdict(judged.kind, f"{measured.layer}: {judged.finding.reason}", tuple(findings))
+            return _refused(evidence, measured.layer, judged, findings)
     silent = [name for name in LAYERS if evidence.facts(name) is None]
     if silent:  # absence of evidence is never green
         return Verdict(VerdictKind.ERRORED, f"{silent[0]}: not measured", tuple(findings))
@@ -68,6 +69,17 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(VerdictKind.PLAUSIBLE, "every layer that applies agrees", tuple(findings))
 
 
+def _refused(evidence: Evidence, layer: str, judged: Judged, findings: list[Finding]) -> Verdict:
+    """The refusal, unless the harness found out why no patch can satisfy the targets: then that is the answer."""
+    asked = evidence.facts(contradiction.NAME)
+    if asked is not None and judged.kind in contradiction.ASKED_AFTER:
+        told = _speak(asked)
+        findings.append(told.finding)
+        if told.kind is VerdictKind.CONTRADICTION:
+            return Verdict(told.kind, told.finding.reason, tuple(findings))
+    return Verdict(judged.kind or VerdictKind.ERRORED, f"{layer}: {judged.finding.reason}", tuple(findings))
+
+
 def _speak(measured: LayerFacts) -> Judged:
     name = measured.layer
     if measured.error:
@@ -75,6 +87,6 @@ def _speak(measured: LayerFacts) -> Judged:
     if measured.skipped:
         return na(name, measured.skipped)
     try:
-        return LAYERS[name](measured.facts)
+        return (LAYERS.get(name) or contradiction.judge)(measured.facts)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
         return error(name, f"evidence that cannot be read: {type(problem).__name__}: {problem}")

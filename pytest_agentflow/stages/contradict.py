@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pytest_agentflow.core.contradiction import Contradiction, contradictions
 from pytest_agentflow.core.model import Attempt, Patch
@@ -13,23 +13,39 @@ PLUGIN = "pytest_agentflow.child.what_if"
 MOST_TARGETS = 10
 
 
-def contradict(attempt: Attempt, ctx: VerifyContext, guards: Sequence[str] = ()) -> tuple[Contradiction, ...]:
-    """What the targets of this attempt demand that its guards (or a chosen part of them) cannot live with.
+MOST_GUARDS = 300  # each is run once per target: those beside the targets first
 
-    Meant for units whose attempts brought no accepted patch, and for agents that give up: the evidence is the harness's own.
-    """
-    room = Room(attempt, Patch("", ()), ctx, ctx.base)
+
+def contradict(attempt: Attempt, ctx: VerifyContext) -> tuple[Contradiction, ...]:
+    """What the targets of this attempt demand that its guards cannot live with."""
+    return contradictions(list(experiment(Room(attempt, Patch("", ()), ctx, ctx.base))))
+
+
+def experiment(room: Room) -> Sequence[Mapping[str, Any]]:
+    """What each target's experiment told. The answer depends on the base alone: it is asked once per process."""
+    ctx, attempt = room.ctx, room.attempt
     targets = [t for t in attempt.targets if "::" in t][:MOST_TARGETS]
-    chosen = list(guards or attempt.guards)
-    ids = [*targets, *(g for g in chosen if g not in targets)]
-    seconds = 10.0 + 2 * len(targets) * room.expected_seconds(chosen)
+    key = (ctx.base.tree, tuple(targets))
+    if key not in _KNOWN:
+        _KNOWN[key] = _measure(room, targets)
+    return _KNOWN[key]
+
+
+_KNOWN: dict[tuple[str, tuple[str, ...]], Sequence[Mapping[str, Any]]] = {}
+
+
+def _measure(room: Room, targets: list[str]) -> Sequence[Mapping[str, Any]]:
+    ctx = room.ctx
+    files = {t.partition("::")[0] for t in targets}
+    near = sorted(room.attempt.guards, key=lambda g: g.partition("::")[0] not in files)[:MOST_GUARDS]
+    ids = [*targets, *near]
+    seconds = 10.0 + 2 * len(targets) * room.expected_seconds(near)
     options = {
-        "rootdir": ctx.spec.rootdir, "targets": targets, "guards": chosen, "files": sorted({i.partition("::")[0] for i in ids}),
+        "rootdir": ctx.spec.rootdir, "targets": targets, "guards": near, "files": sorted({i.partition("::")[0] for i in ids}),
         "seconds": min(120.0, seconds),
     }  # fmt: skip
     with room.lease(ctx.base) as (workspace, scratch, spec):
-        record = room.session(
-            replace(spec), workspace, scratch, ids, patched=False, timeout=200.0,
-            plugins={PLUGIN: {**options, "top": str(workspace.resolve())}},
-        )  # fmt: skip
-    return contradictions(list(record.extra.get("what_if", [])))  # type: ignore[call-overload]
+        plugins = {PLUGIN: {**options, "top": str(workspace.resolve())}}
+        record = room.session(spec, workspace, scratch, ids, patched=False, timeout=200.0, plugins=plugins)
+    told: Sequence[Mapping[str, Any]] = record.extra.get("what_if", [])  # type: ignore[assignment]
+    return list(told)

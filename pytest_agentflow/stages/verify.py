@@ -10,10 +10,12 @@ from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.patches import PatchConflict
 from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.evidence import Evidence, LayerFacts
+from pytest_agentflow.core.layers import contradiction
 from pytest_agentflow.core.layers.scan import HARNESS, NOTABLE
-from pytest_agentflow.core.model import Attempt, Patch
+from pytest_agentflow.core.model import Attempt, Patch, VerdictKind
 from pytest_agentflow.core.verdict import LAYERS
 from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.stages.contradict import experiment
 from pytest_agentflow.stages.oracle import bare, further, reruns, strength, suite, twins
 from pytest_agentflow.stages.oracle.room import Room, VerifyContext
 
@@ -23,14 +25,22 @@ Measure = Callable[[Room], Iterator[LayerFacts]]
 
 
 def gather(attempt: Attempt, candidate: Patch, ctx: VerifyContext) -> Evidence:
-    """Measure until a layer refuses; the evidence holds what was measured up to there, in order."""
+    """Measure until a layer refuses; the evidence holds what was measured up to there, in order.
+
+    An empty patch is welcome: it is refused at once, and asked is only whether tests contradict each other.
+    """
     room = Room(attempt, candidate, ctx, ctx.base)
     told: dict[str, LayerFacts] = {}
     try:
         for facts in _measured(room):
             told.pop(facts.layer, None)
             told[facts.layer] = facts
-            if refuses(facts):
+            kind = refusal(facts)
+            if kind is not None:
+                if kind in contradiction.ASKED_AFTER and not room.off(contradiction.NAME):
+                    told[contradiction.NAME] = LayerFacts(
+                        contradiction.NAME, {"payloads": list(experiment(room))}
+                    )
                 break
     finally:
         shutil.rmtree(ctx.scratch, ignore_errors=True)
@@ -38,11 +48,11 @@ def gather(attempt: Attempt, candidate: Patch, ctx: VerifyContext) -> Evidence:
     return Evidence(attempt.id, ctx.base.tree, tree, candidate.paths, tuple(told.values()), ctx.confidence)
 
 
-def refuses(facts: LayerFacts) -> bool:
-    """Whether the verdict is decided by this layer, by the same pure judgement as later."""
+def refusal(facts: LayerFacts) -> VerdictKind | None:
+    """What this layer decides, by the same pure judgement as later."""
     if facts.error:
-        return True
-    return not facts.skipped and LAYERS[facts.layer](facts.facts).kind is not None
+        return VerdictKind.ERRORED
+    return None if facts.skipped else LAYERS[facts.layer](facts.facts).kind
 
 
 def _measured(room: Room) -> Iterator[LayerFacts]:
