@@ -19,7 +19,7 @@ from pytest_agentflow.adapters import sandbox
 from pytest_agentflow.child.session import CHANNEL
 from pytest_agentflow.core.model import SessionRecord
 from pytest_agentflow.core.outcomes import to_rootdir
-from pytest_agentflow.core.session_fold import Ending, fold
+from pytest_agentflow.core.session_fold import Ending, fold, with_collectors
 
 OUTPUT_TAIL = 64 * 1024
 
@@ -249,4 +249,5 @@ def run_session(
     drain.join(5)
     output = b"".join(tail)[-OUTPUT_TAIL:].decode("utf-8", "replace")
     ending = Ending(process.returncode, timed_out, listener.broken, time.monotonic() - began, output)
-    return fold(listener.messages, ending)
+    record = fold(listener.messages, ending)
+    return record if ids is None else with_collectors(record, ids)

@@ -125,10 +125,16 @@ class SessionPlugin:
         if select is None:
             return
         order = {nodeid: n for n, nodeid in enumerate(select)}
-        kept = [item for item in items if self.canonical(item.nodeid) in order]
-        dropped = [item for item in items if self.canonical(item.nodeid) not in order]
+
+        def place(item: pytest.Item) -> int | None:
+            """An id that names a module stands for every test of it."""
+            nodeid = self.canonical(item.nodeid)
+            return order.get(nodeid, order.get(nodeid.partition("::")[0]))
+
+        kept = [item for item in items if place(item) is not None]
+        dropped = [item for item in items if place(item) is None]
         if self.request.get("ordered"):
-            kept.sort(key=lambda item: order[self.canonical(item.nodeid)])
+            kept.sort(key=lambda item: place(item) or 0)
         if dropped:
             config.hook.pytest_deselected(items=dropped)
         items[:] = kept

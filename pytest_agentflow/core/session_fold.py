@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_agentflow.core.model import Failure, Frame, Outcome, SessionRecord, TestResult
@@ -92,6 +92,28 @@ def _tests(by_kind: Mapping[str, Sequence[Message]]) -> dict[str, _Test]:
         if test.failure is None and message["failure"] is not None:
             test.failure = failure_from(message["failure"])
     return tests
+
+
+def with_collectors(record: SessionRecord, ids: Iterable[str]) -> SessionRecord:
+    """Give every selected id that names a module a result of its own, in place of its tests' results.
+
+    A module that could not be collected before passes when it collects now and at least one of its tests passes.
+    """
+    modules = [i for i in ids if "::" not in i]
+    if not modules:
+        return record
+    results = dict(record.results)
+    for module in modules:
+        inside = [i for i in results if i.startswith(module + "::")]
+        outcomes = [results.pop(i).outcome for i in inside]
+        broken = dict(zip(record.collect_error_ids, record.collect_errors, strict=True)).get(module)
+        outcome = Outcome.MISSING
+        if broken:
+            outcome = Outcome.ERROR
+        elif outcomes:
+            outcome = Outcome.PASSED if Outcome.PASSED in outcomes else Outcome.FAILED
+        results[module] = TestResult(module, outcome, failure=broken)
+    return replace(record, results=results, collected=tuple(results))
 
 
 def problem_of(ending: Ending, status: int | None, *, lost_worker: bool = False) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_agentflow.core.model import Outcome
-from pytest_agentflow.core.session_fold import Ending, fold
+from pytest_agentflow.core.session_fold import Ending, fold, with_collectors
 
 CLEAN = Ending(exit_code=0, timed_out=False, broken=None, duration=1.0, output="")
 
@@ -81,3 +81,21 @@ def test_the_test_that_ran_when_the_process_ended_is_named(timed_out: bool, expe
     record = fold(messages, Ending(-9, timed_out, None, 1.0, ""))
     assert record.results["b"].outcome is expected
     assert record.results["c"].outcome is Outcome.MISSING
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([], Outcome.MISSING),
+        ([{"e": "collected", "ids": ["m.py::a", "n.py::b"]}, *passing("m.py::a")], Outcome.PASSED),
+        ([{"e": "collected", "ids": ["m.py::a"]}], Outcome.FAILED),
+        (
+            [{"e": "collect_error", "id": "m.py", "failure": {"phase": "collect", "kind": "ImportError"}}],
+            Outcome.ERROR,
+        ),
+    ],
+)
+def test_a_module_that_collects_again_and_passes_a_test_is_flipped(messages: list, expected: Outcome) -> None:
+    record = with_collectors(fold([*messages, FINISH], CLEAN), ["m.py", "n.py::b"])
+    assert record.results["m.py"].outcome is expected
+    assert not any(i.startswith("m.py::") for i in record.results)
