@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any
 
+from pytest_agentflow.child.recorder_guest import Guest, is_coverage
 from pytest_agentflow.child.recorder_scope import Scope
 
 
@@ -52,7 +53,7 @@ class TracerEngine:
         self._data: dict[str, set[int]] = {}
         self._tracers: list[Any] = []
         self._main: Any = None
-        self._host: Any = None  # another tool's tracer that we look over the shoulder of
+        self._guest: Guest | None = None  # set while coverage itself measures
         self._decisions: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._running = False
@@ -74,11 +75,10 @@ class TracerEngine:
             return
         self._running = True
         present: Any = sys.gettrace()
-        if present is not None and present is not self._main and hasattr(present, "trace_arcs"):
-            self._host = present
+        if present is not self._main and is_coverage(present):
+            self._guest = Guest(present, self._data)
             self.note = "coverage is measuring too: only the files that it measures were recorded"
-            self._theirs, present.data = present.data, self._data
-            self._unpack = bool(present.trace_arcs) and not self._arcs
+            self._unpack = self._guest.edges and not self._arcs
             return
         if present is not None and present is not self._main:
             self.note = "another trace function was active: it was set aside while tests ran"
@@ -88,8 +88,9 @@ class TracerEngine:
         if not self._running:
             return
         self._running = False
-        if self._host is not None:
-            self._share()
+        if self._guest is not None:
+            self._guest.leave()
+            self._guest = None
             return
         self._main.stop()
         if sys.gettrace() is self._main:
@@ -106,7 +107,11 @@ class TracerEngine:
         taken = self._data
         if not taken:
             return {}
-        if len(self._tracers) > 1:  # a frame of another thread may hold on to its set: empty it in place
+        if self._guest is not None:
+            self._guest.share()
+        if (
+            len(self._tracers) > 1 or self._guest is not None
+        ):  # a frame may hold on to its set: empty it in place
             with self._lock:
                 copied = {name: set(found) for name, found in taken.items() if found}
                 for found in taken.values():
@@ -116,12 +121,6 @@ class TracerEngine:
         for tracer in self._tracers:
             tracer.data = self._data
         return taken
-
-    def _share(self) -> None:
-        host, self._host = self._host, None
-        for name, found in self._data.items():
-            self._theirs.setdefault(name, set()).update(found)
-        host.data = self._theirs
 
     def _tracer(self) -> Any:
         tracer = self._module.CTracer()
