@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,9 @@ class LocalBench:
 
     def cancelled(self) -> bool:
         return False
+
+    def sandboxed(self, argv: Sequence[str], **popen: Any) -> Any:
+        return subprocess.Popen(argv, cwd=self.workspace, **popen)
 
 
 @dataclass

@@ -43,6 +43,7 @@ class State:
     channel = -1
     ran: dict[int, CodeType]
     bell = Bell()
+    modules: set[str]  # test modules that could be collected
 
 
 STATE = State()
@@ -146,6 +147,7 @@ def _texts(path: str, delta: Sequence[Any], base: bytes | None = None) -> tuple[
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if STATE.role == "candidate":
+        STATE.modules = {_canonical(item).partition("::")[0] for item in items}
         order = {nodeid: n for n, nodeid in enumerate(STATE.request["ids"])}
         items[:] = sorted(
             (item for item in items if _canonical(item) in order), key=lambda i: order[_canonical(i)]
@@ -160,6 +162,7 @@ def _canonical(item: pytest.Item) -> str:
 def pytest_runtestloop(session: pytest.Session) -> object:
     """Run the candidate's items and leave, or become the server that forks candidates."""
     if STATE.role == "candidate":
+        STATE.modules = getattr(STATE, "modules", set())
         run(session.items, STATE.request, STATE.say)
         os._exit(0)
     if STATE.role == "collected":
@@ -196,6 +199,11 @@ def run(items: Sequence[pytest.Item], request: Message, say: Say) -> None:
         if outcome.red and stop and nodeid not in keep_going:
             break
     signal.setitimer(signal.ITIMER_PROF, 0)
+    for module in (
+        i for i in request["ids"] if "::" not in i
+    ):  # a module as a target: it can be collected now
+        outcome = Outcome.PASSED if module in STATE.modules else Outcome.ERROR
+        say({"id": module, "outcome": outcome.value, "cpu": 0.0, "message": ""})
     say({"done": True, "rung": STATE.bell.rung})
 
 

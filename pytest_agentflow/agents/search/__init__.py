@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from pytest_agentflow.adapters.sessions import child_environment
 from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict, steady
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief, Candidate
 from pytest_agentflow.agents.search.choose import best_first, merit
-from pytest_agentflow.agents.search.edits import Source, apply
+from pytest_agentflow.agents.search.edits import Edit, Source, apply
+from pytest_agentflow.agents.search.evidence import repairs, sandboxed_probe
 from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import Ranked, generate
 from pytest_agentflow.agents.search.screening import Screening, Trial
@@ -20,6 +23,8 @@ from pytest_agentflow.core.model import Outcome, Spend
 
 VERSION = "1"
 OFFERED = 5  # candidates handed to the oracle
+EVIDENCE_MOST = 600  # repairs suggested by an exception
+PAIRS_MOST = 4000  # second edits tried on top of a near miss
 ENOUGH = 12  # plausible patches after which looking for more stops
 LOOK_ON = 0.3  # after the first plausible patch, go on for that share of the candidates tried so far …
 LOOK_ON_LEAST = 300  # … and at least that many
@@ -63,6 +68,7 @@ class Search:
     sources: dict[str, Source] = field(default_factory=dict)
     stopped: str = ""
     _told: float = 0.0
+    _seen: set[object] = field(default_factory=set)
 
     # the course of an attempt ------------------------------------------------------------------------
 
@@ -75,12 +81,22 @@ class Search:
         if not self.sources:
             self.stopped = "no suspected Python source in scope"
             return
-        queue = generate(self.sources, scores, attempt.seed)
+        queue = [*self._from_evidence(), *generate(self.sources, scores, attempt.seed)]
         self.notes["candidates_known"] = len(queue)
         self.screening = self._prepare(runner)
         if self.screening is not None:
-            self._screen(self.screening, queue)
+            self._screen(self.screening, queue, 0.9 if len(self.screening.targets) == 1 else 0.6)
             self._retry_slow(self.screening)
+            if not self.screening.plausible:
+                self._combine(runner, self.screening, queue)
+
+    def _from_evidence(self) -> list[Ranked]:
+        """What the exceptions themselves suggest comes before everything else."""
+        spec, scratch = self.config["run_spec"], Path(self.config.get("scratch") or self.brief.directory)
+        env = child_environment(spec, self.brief.workspace, scratch / "probe", 0, {})
+        probe = sandboxed_probe(self.bench.sandboxed, spec.python, env)
+        found = repairs(self.brief.failures, self.sources, probe)
+        return [Ranked(-5.0 + 0.01 * n, edits) for n, edits in enumerate(found) if n < EVIDENCE_MOST]
 
     def _prepare(self, runner: WarmRunner) -> Screening | None:
         """Start the runner and measure the base with it: what is not red here is no target for a search."""
@@ -90,7 +106,9 @@ class Search:
         scratch = Path(self.config.get("scratch") or self.brief.directory / "scratch")
         runner.start(self.config["run_spec"], self.brief.workspace, ids, scratch)
         seen = {}
-        for tried in (HOT, FRESH, COLD):
+        # A module that cannot be collected can only be tried by importing it again.
+        modes = (HOT, FRESH, COLD) if all("::" in t for t in attempt.visible) else (FRESH, COLD)
+        for tried in modes:
             verdict = self._measure(runner, attempt.visible, tried)
             failing = tuple(t for t in attempt.visible if not verdict.green([t]))
             seen[tried] = (verdict, failing)
@@ -152,18 +170,22 @@ class Search:
         said = {steady(m) for m in (runner.next()[1].messages.get(test, "") for _ in jobs)}
         return said.pop() if len(said) == 1 and said != {""} else None
 
-    def _screen(self, screening: Screening, queue: list[Ranked]) -> None:
+    def _screen(
+        self, screening: Screening, queue: Sequence[Ranked], share: float, prefix: Trial | None = None
+    ) -> None:
+        """Try candidates in order, each on top of `prefix`, until the given share of the deadline is used."""
         enough = 0
-        seen: set[object] = set()
+        before = prefix.edits if prefix else ()
         for ranked in queue:
-            if self._over(screening) or (enough and screening.tried >= enough):
+            if self._over(screening, share) or (enough and screening.tried >= enough):
                 break
-            files = self._files(ranked, seen)
+            edits = (*before, *ranked.edits)
+            files = self._files(edits)
             if files is None:
                 continue
             while screening.runner.busy >= screening.parallel:
                 screening.collect()
-            screening.offer(Trial((ranked.edit,), ranked.cost, files))
+            screening.offer(Trial(edits, ranked.cost + (prefix.cost if prefix else 0.0), files))
             if screening.plausible and not enough:
                 enough = screening.tried + max(LOOK_ON_LEAST, int(LOOK_ON * screening.tried))
             self._tell(screening)
@@ -171,13 +193,34 @@ class Search:
             self.stopped = self.stopped or "every candidate was tried"
         screening.drain()
 
-    def _files(self, ranked: Ranked, seen: set[object]) -> dict[str, bytes] | None:
+    def _files(self, edits: tuple[Edit, ...]) -> dict[str, bytes] | None:
         """The candidate's files, or None for what is no Python or compiles to something that was tried."""
-        form = normal_form(self.sources[ranked.edit.path], ranked.edit)
-        if form is None or form in seen:
+        if any(a.overlaps(b) for a, b in combinations(edits, 2)):
             return None
-        seen.add(form)
-        return apply(self.sources, (ranked.edit,))
+        by_path: dict[str, list[Edit]] = {}
+        for edit in edits:
+            by_path.setdefault(edit.path, []).append(edit)
+        forms = tuple(normal_form(self.sources[path], *group) for path, group in by_path.items())
+        if None in forms or forms in self._seen:
+            return None
+        self._seen.add(forms)
+        return apply(self.sources, edits)
+
+    def _combine(self, runner: WarmRunner, screening: Screening, queue: Sequence[Ranked]) -> None:
+        """Two edits: one that flips some of the targets, and another one for the rest."""
+        all_targets = screening.targets
+        partial = [n for n in screening.near if not n[2] and len(n[1]) < len(all_targets)]
+        partial.sort(key=lambda near: (-len(near[1]), merit(near[0])))
+        for trial, flipped, _ in partial[:3]:
+            if self._over(screening) or screening.plausible:
+                return
+            left = tuple(t for t in all_targets if t not in flipped)
+            screening.targets = left + tuple(t for t in all_targets if t in flipped)
+            if screening.expect is not None:
+                screening.expect = self._steady(runner, left[0])
+            self.stopped = ""
+            self._screen(screening, queue[:PAIRS_MOST], 0.9, trial)
+        screening.targets = all_targets
 
     def _retry_slow(self, screening: Screening) -> None:
         """Candidates that failed nothing and only ran out of time get more of it, most likely ones first."""
@@ -190,10 +233,10 @@ class Search:
 
     # limits and progress -----------------------------------------------------------------------------
 
-    def _over(self, screening: Screening) -> bool:
+    def _over(self, screening: Screening, share: float = 0.9) -> bool:
         if self.bench.cancelled():
             self.stopped = "cancelled"
-        elif time.monotonic() - self.began > self.brief.deadline * 0.9:
+        elif time.monotonic() - self.began > self.brief.deadline * share:
             self.stopped = "deadline"
         elif len(screening.plausible) >= ENOUGH:
             self.stopped = "enough plausible patches"

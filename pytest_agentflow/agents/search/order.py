@@ -21,10 +21,10 @@ CROWD = 0.5  # how much of a kind's likelihood its alternatives at one place sha
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """An edit with its cost; lower is tried earlier."""
+    """Edits that make one candidate, with their cost; lower is tried earlier."""
 
     cost: float
-    edit: Edit
+    edits: tuple[Edit, ...]
 
 
 def expected_ranks(scores: Mapping[tuple[str, int], float]) -> dict[tuple[str, int], float]:
@@ -74,7 +74,7 @@ def generate(
             cost += CROWD * math.log(crowd[edit.start, edit.end, edit.kind])
             found.append((cost, chance.random(), edit))
     found.sort(key=lambda f: f[:2])
-    return [Ranked(cost, edit) for cost, _, edit in _unique(found)]
+    return [Ranked(cost, (edit,)) for cost, _, edit in _unique(found)]
 
 
 def _unique(found: Iterable[tuple[float, float, Edit]]) -> Iterator[tuple[float, float, Edit]]:
