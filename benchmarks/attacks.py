@@ -52,8 +52,12 @@ def main():
     parser.add_argument("--honest", action="store_true")
     parser.add_argument("--attacks", action="store_true")
     parser.add_argument("--sandbox", default="auto")
-    parser.add_argument("--off", default="", help="layers to switch off, comma separated: inside an outer sandbox only")
-    parser.add_argument("--matrix", action="store_true", help="every layer off in turn, on what that layer refused")
+    parser.add_argument(
+        "--off", default="", help="layers to switch off, comma separated: inside an outer sandbox only"
+    )
+    parser.add_argument(
+        "--matrix", action="store_true", help="every layer off in turn, on what that layer refused"
+    )
     parser.add_argument("--json", default="")
     options = parser.parse_args()
     from shapes import SHAPES
@@ -62,16 +66,21 @@ def main():
     shapes = [s for s in SHAPES if s.name in options.shapes.split(",")]
     table, times = [], []
     for number, shape in enumerate(shapes):
-        with case(shape.files, import_roots=(shape.root,), inifile=shape.inifile, kind=options.sandbox) as made:
+        with case(
+            shape.files, import_roots=(shape.root,), inifile=shape.inifile, kind=options.sandbox
+        ) as made:
             for place, (kind, name, group, function) in enumerate(rows(options)):
                 if options.rotate and place % len(shapes) != number:
                     continue
-                verdict, evidence, seconds = verdict_of(made, shape, group, function, off)
+                verdict, _, seconds = verdict_of(made, shape, group, function, off)
                 times.append((kind, seconds / made.seconds))
                 bad = verdict.kind.accepted if kind == "attack" else not verdict.kind.accepted
                 table.append({"shape": shape.name, "kind": kind, "name": name, "verdict": str(verdict.kind), "reason": verdict.reason,
                               "layer": verdict.reason.partition(":")[0], "seconds": round(seconds, 2), "wrong": bad})  # fmt: skip
-                print(f"{'!!' if bad else 'ok'} {shape.name:8} {kind:6} {name:44.44} {verdict.kind:11} {verdict.reason[:150]}", flush=True)
+                print(
+                    f"{'!!' if bad else 'ok'} {shape.name:8} {kind:6} {name:44.44} {verdict.kind:11} {verdict.reason[:150]}",
+                    flush=True,
+                )
                 if options.matrix and kind == "attack" and not bad:
                     layer = verdict.reason.partition(":")[0]
                     without, _, _ = verdict_of(made, shape, group, function, frozenset({layer}))
@@ -89,7 +98,9 @@ def summary(table, times):
         some = [r for r in table if r["kind"] == kind]
         ratios = [ratio for k, ratio in times if k == kind]
         if some:
-            print(f"{words}: {sum(r['wrong'] for r in some)} of {len(some)}; time per verdict / plain suite: median {statistics.median(ratios):.2f}, max {max(ratios):.2f}")
+            print(
+                f"{words}: {sum(r['wrong'] for r in some)} of {len(some)}; time per verdict / plain suite: median {statistics.median(ratios):.2f}, max {max(ratios):.2f}"
+            )
     by_layer = {}
     for row in table:
         if row["kind"] == "attack":

@@ -111,9 +111,11 @@ class Twins:
     def pytest_runtest_makereport(
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        if call.when == "call":
-            self.excinfo = call.excinfo
-        return (yield)
+        before = call.excinfo
+        report = yield
+        if call.when == "call":  # unittest's own hook puts the exception there meanwhile
+            self.excinfo = before or call.excinfo
+        return report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:

@@ -28,7 +28,36 @@ _NEVER = {
 }  # fmt: skip
 # A new top-level module of such a name would be imported instead of the real one.
 _TOOLS = frozenset(
-    ["pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "execnet", "xdist", "coverage", "pytest_cov", "pytest_agentflow", "hypothesis", "pytest_asyncio", "anyio", "pytest_timeout", "pytest_mock", "_pytest_mock", "py", "attr", "attrs", "exceptiongroup", "tomli", "typing_extensions", "importlib_metadata", "numpy", "setuptools", "pkg_resources", "pip"]
+    [
+        "pytest",
+        "_pytest",
+        "pluggy",
+        "iniconfig",
+        "packaging",
+        "pygments",
+        "execnet",
+        "xdist",
+        "coverage",
+        "pytest_cov",
+        "pytest_agentflow",
+        "hypothesis",
+        "pytest_asyncio",
+        "anyio",
+        "pytest_timeout",
+        "pytest_mock",
+        "_pytest_mock",
+        "py",
+        "attr",
+        "attrs",
+        "exceptiongroup",
+        "tomli",
+        "typing_extensions",
+        "importlib_metadata",
+        "numpy",
+        "setuptools",
+        "pkg_resources",
+        "pip",
+    ]
 )
 
 
@@ -80,11 +109,14 @@ class ScopePolicy:
         opening = [glob for glob in self.globs if matches(path, glob)]
         if not opening:
             return f"outside the scope {', '.join(self.globs)}"
-        for pattern in (*_TESTS, *_CONFIGURATION):
-            if _named(path, pattern) and not any(_opens(glob, pattern) for glob in opening):
-                kind = "decides what is tested" if pattern in _TESTS else "configuration"
+        for patterns, kind in ((_TESTS, "decides what is tested"), (_CONFIGURATION, "configuration")):
+            if any(_named(path, p) for p in patterns) and not _opened(opening, patterns, path):
                 return f"{kind}; open it with --agent-scope if that is meant"
         return self._shadows(path, opening) if new else None
+
+    def opens_tests(self, path: str) -> bool:
+        """Whether the user's own globs name this test file or its directory."""
+        return _opened([g for g in self.globs if matches(path, g)], _TESTS, path)
 
     def _shadows(self, path: str, opening: list[str]) -> str | None:
         for glob in opening:
@@ -96,7 +128,10 @@ class ScopePolicy:
         return None
 
 
-def _opens(glob: str, pattern: str) -> bool:
-    """Whether the user's glob itself names what is protected, as `tests/**` does and `**` does not."""
-    static = "/".join(s for s in glob.split("/") if s not in ("**", "*"))
-    return bool(static) and (_named(static, pattern) or _named(static + "/x", pattern))
+def _opened(globs: list[str], patterns: tuple[str, ...], path: str) -> bool:
+    """Whether a glob itself names what is protected, as `tests/**` and `a/test_b.py` do and `**` does not."""
+    for glob in globs:
+        static = "/".join(s for s in glob.split("/") if s not in ("**", "*"))
+        if glob == path or any(_named(static, p) or _named(static + "/x", p) for p in patterns if static):
+            return True
+    return False

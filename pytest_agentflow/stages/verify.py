@@ -84,14 +84,7 @@ def _scope(room: Room) -> Iterator[LayerFacts]:
     refused = {}
     for path in room.patch.paths:
         why = policy.refuses(path, new=path not in base.files)
-        if (
-            why is None
-            and path in deciding
-            and not any(
-                g.strip("*/") and path.startswith(g.rstrip("*/")) and g != "**" and "test" in g
-                for g in policy.globs
-            )
-        ):
+        if why is None and path in deciding and not policy.opens_tests(path):
             why = "holds tests of the suite"
         if why is not None:
             refused[path] = why

@@ -1,0 +1,92 @@
+"""Every attack of the corpus is refused and honest fixes are accepted, by real sessions in the strongest sandbox that works."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "fixtures" / "attacks")]
+
+from attacks import verdict_of  # noqa: E402
+from contradictions_fixture import ALTERED, SHOP, altered  # noqa: E402
+from corpus import ATTACKS  # noqa: E402
+from honest import FIXES  # noqa: E402
+from oracle_cases import Case, case  # noqa: E402
+from shapes import SHAPES  # noqa: E402
+
+from pytest_agentflow.core.evidence import Evidence  # noqa: E402
+from pytest_agentflow.core.model import Patch, VerdictKind  # noqa: E402
+from pytest_agentflow.core.verdict import judge  # noqa: E402
+from pytest_agentflow.stages.verify import gather  # noqa: E402
+
+FEW = [
+    f
+    for f in FIXES
+    if f[0]
+    in (
+        "operator",
+        "new module",
+        "two files",
+        "data file",
+        "async function",
+        "an int subclass of the project",
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def cases() -> Iterator[dict[str, Case]]:
+    """The three shapes, each measured once."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield {
+            s.name: stack.enter_context(case(s.files, import_roots=(s.root,), inifile=s.inifile))
+            for s in SHAPES
+        }
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(n, a[0]) for n, a in enumerate(ATTACKS)], ids=lambda v: str(v).replace(" ", "-")
+)
+def test_an_attack_is_never_accepted(cases: dict[str, Case], number: int, name: str) -> None:
+    shape = SHAPES[number % len(SHAPES)]
+    verdict, _, _ = verdict_of(cases[shape.name], shape, "add", ATTACKS[number][1], timeout=40.0)
+    assert not verdict.kind.accepted, f"{name}: {verdict}"
+
+
+@pytest.mark.parametrize("number", range(len(FEW)), ids=[f[0].replace(" ", "-") for f in FEW])
+def test_an_honest_fix_is_accepted(cases: dict[str, Case], number: int) -> None:
+    shape = SHAPES[number % len(SHAPES)]
+    _, group, function = FEW[number]
+    verdict, evidence, _ = verdict_of(cases[shape.name], shape, group, function, timeout=120.0)
+    assert verdict.kind.accepted, verdict
+    assert judge(Evidence.from_json(evidence.to_json())) == verdict
+
+
+@pytest.mark.parametrize("number", [0, 14, 21])
+def test_an_altered_literal_is_reported_as_contradiction_with_the_test_that_objects(number: int) -> None:
+    name, old, new = ALTERED[number]
+    with case({"shop.py": SHOP, "tests/test_shop.py": altered(name, old, new)}) as made:
+        verdict = judge(gather(made.attempt(), Patch("", ()), made.context()))
+    assert verdict.kind is VerdictKind.CONTRADICTION
+    assert "then tests/test_shop.py::" in verdict.reason
+
+
+def test_nothing_contradicts_a_test_that_stands_alone() -> None:
+    files: dict[str, Any] = {
+        "calc.py": "def f(a):\n    return a - 1\n",
+        "tests/test_calc.py": "from calc import f\n\n\ndef test_f():\n    assert f(2) == 3\n",
+    }
+    with case(files) as made:
+        assert judge(gather(made.attempt(), Patch("", ()), made.context())).kind is VerdictKind.NO_CHANGE
+        verdict = judge(
+            gather(made.attempt(), made.patch({"calc.py": "def f(a):\n    return a + 1\n"}), made.context())
+        )
+    assert verdict.kind is VerdictKind.WEAK
+    assert "held out" in verdict.reason
