@@ -91,13 +91,13 @@ def first_attempts(
     neighbours: Mapping[str, Sequence[str]],
     bounds: Bounds,
 ) -> tuple[Attempt, ...]:
-    """One attempt per cluster by the first agent of the cascade, within `max_attempts`.
+    """One attempt per cluster by the first agent of the cascade; the ledger holds the cap when they are handed out.
 
     `neighbours` maps a cluster's id to the passing tests that reach its suspects.
     """
     guards = observation.passing
     attempts = []
-    for n, cluster in enumerate(clusters[: bounds.max_attempts], 1):
+    for n, cluster in enumerate(clusters, 1):
         parts = split(cluster.targets, neighbours.get(cluster.id, ()), bounds.holdout, bounds.seed)
         attempts.append(
             Attempt(
