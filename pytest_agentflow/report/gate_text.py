@@ -35,14 +35,11 @@ def code(text: str, limit: int = NAME) -> str:
 
 
 def prose(text: str, limit: int = 1000) -> str:
-    """Our own sentence in Markdown or HTML; a name in it may come from a test."""
-    return (
-        inert(visible(text, limit))
-        .replace("&#46;", ".")
-        .replace("&#58; ", ": ")
-        .replace("&#37;", "%")
-        .replace("&#59; ", "; ")
-    )
+    """A sentence in Markdown or HTML; a name or message in it may come from a test. Mentions and issue links stay dead."""
+    plain = inert(visible(text, limit))
+    for entity, sign in (("&#46;", "."), ("&#58; ", ": "), ("&#37;", "%"), ("&#59; ", "; ")):
+        plain = plain.replace(entity, sign)
+    return plain.replace("&#64;", "&#64;&#8288;").replace("&#35;", "&#35;&#8288;")  # an invisible word joiner
 
 
 def headline(result: GateResult) -> str:

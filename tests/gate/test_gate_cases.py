@@ -570,10 +570,11 @@ def test_53_an_entity_bomb_is_refused(bench: Bench) -> None:
 
 
 def test_53_a_file_of_1_gb_is_refused_at_once_and_in_little_memory(bench: Bench) -> None:
+    # CPU time: the machine may be busy with other things
     with open("huge.xml", "wb") as stream:
         stream.write(b"<testsuites><testsuite>")
         stream.truncate(1 << 30)
-    code = "import resource,sys,time; from pytest_agentflow.cli import main; t=time.monotonic(); c=main(['gate','huge.xml']); print(c, time.monotonic()-t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    code = "import resource,sys,time; from pytest_agentflow.cli import main; t=time.process_time(); c=main(['gate','huge.xml']); print(c, time.process_time()-t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     verdict, seconds, kilobytes = done.stdout.splitlines()[-1].split()
     assert verdict == "2"

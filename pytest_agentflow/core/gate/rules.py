@@ -102,7 +102,8 @@ def _reason(
 ) -> Reason:
     names = tuple(line.identity for line in tests)
     words = text.format(n=len(names), s="" if len(names) == 1 else "s")
-    return Reason(level, rule, words, names, result.cell)
+    first = f": {names[0]}" + (", …" if len(names) > 1 else "") if level is Level.BLOCK else ""
+    return Reason(level, rule, words + first, names, result.cell)
 
 
 def _against_baseline(
