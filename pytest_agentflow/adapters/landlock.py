@@ -64,7 +64,7 @@ def open_around(hidden: Iterable[str]) -> Iterator[str]:
     """
     closed = {os.path.realpath(path) for path in hidden}
     closed = {p for p in closed if p != "/"}
-    above = {parent for path in closed for parent in _parents(path)}
+    above = {parent for path in closed for parent in _parents(path)} | {"/", "/proc"}
     waiting = ["/"]
     while waiting:
         directory = waiting.pop()
@@ -74,6 +74,8 @@ def open_around(hidden: Iterable[str]) -> Iterator[str]:
         with contextlib.suppress(OSError):
             for name in os.listdir(directory):  # noqa: PTH208
                 child = os.path.join(directory, name)  # noqa: PTH118 - this file is also a script that starts in milliseconds
+                if directory == "/proc" and name.isdigit():
+                    continue  # environment and memory of other processes: as root, Landlock alone does not close them
                 if child not in closed and not os.path.islink(child):  # noqa: PTH114
                     waiting.append(child)
 
@@ -96,7 +98,7 @@ def restrict(writable: Iterable[str], readable: Iterable[str], hidden: Iterable[
     ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(attributes), size, 0)
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "landlock_create_ruleset")
-    for path in [*open_around(hidden), *readable]:
+    for path in [*open_around(hidden), *readable, f"/proc/{os.getpid()}"]:
         _allow(libc, ruleset, path, _READ & rights)
     for path in [*writable, "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts"]:
         _allow(libc, ruleset, path, rights)
