@@ -125,7 +125,7 @@ def undo(repo: Repository, record: Path) -> Undone:
     if not done.applied:
         raise AgentflowError(
             f"Nothing was undone: {done.reason}.",
-            "Take the change out by hand: `agentflow show --diff RUN | git apply -R --3way`.",
+            f"Take the change out by hand: agentflow show --diff {record.parent.name} | git apply -R --3way",
         )
     return Undone(done.files)
 

@@ -32,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
     home = files.home(here)
     repository = open_repository(here)
     with locked(home):
+        delivery.recover_all(
+            repository, home / "runs"
+        )  # an undo that was killed half-way is finished or forgotten first
         record = _record(home, here, args.run_id)
         undone = delivery.undo(repository, record)
     for path in undone.files:

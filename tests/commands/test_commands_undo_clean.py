@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -70,6 +71,16 @@ def test_undo_restores_the_last_delivery_and_keeps_the_branch(
     assert "agentflow/r1" in git(project, "branch", "--list", "agentflow/*")
     assert cli.main(["undo"]) == 4
     assert "No run's changes are in the working tree." in capsys.readouterr().err
+
+
+def test_an_undo_that_was_killed_before_it_began_is_found_again_without_its_name(project: Path) -> None:
+    record = make_run(project, "r1", deliver=b"a = 2\n") / "delivery.json"
+    facts = json.loads(record.read_text())
+    for change in facts["changes"]:
+        change["before"], change["after"] = change["after"], change["before"]
+    record.write_text(json.dumps({**facts, "direction": "undo", "state": "prepared"}))
+    assert cli.main(["undo"]) == 0
+    assert (project / "a.py").read_text() == "a = 1\n"
 
 
 def test_undo_refuses_after_a_later_edit_in_two_lines(
