@@ -204,7 +204,9 @@ class Context:
         tight = ast.BinOp | ast.UnaryOp | ast.BoolOp | ast.Compare | ast.Attribute | ast.Await | ast.Starred
         called = isinstance(parent, ast.Subscript | ast.Call) and getattr(parent, "func", None) is node
         indexed = isinstance(parent, ast.Subscript) and parent.value is node
-        if isinstance(parent, tight) or called or indexed:
+        start, end = self.source.span(node)
+        enclosed = self.source.text[start - 1 : start] == "(" and self.source.text[end : end + 1] == ")"
+        if (isinstance(parent, tight) and not enclosed) or called or indexed:
             text = f"({text})"
         return self.replace(node, text, kind, weight)
 

@@ -16,7 +16,8 @@ from pytest_agentflow.agents.search.templates import FAMILIES
 RANK_OFFSET = (
     3.0  # how much better the first rank is than the second: published top-k figures give about 1 / (r + 3)
 )
-CROWD = 0.5  # how much of a kind's likelihood its alternatives at one place share
+CROWD = 0.5  # how much of a kind's likelihood its alternatives at one place share …
+FEW = 6  # … once there are more than these: the members of a short list have weights of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def generate(
         crowd = Counter((e.start, e.end, e.kind) for e, _ in edits)
         for edit, rank in edits:
             cost = math.log(rank + RANK_OFFSET) - math.log(edit.weight)
-            cost += CROWD * math.log(crowd[edit.start, edit.end, edit.kind])
+            cost += CROWD * math.log(max(1.0, crowd[edit.start, edit.end, edit.kind] / FEW))
             found.append((cost, chance.random(), edit))
     found.sort(key=lambda f: f[:2])
     return [Ranked(cost, (edit,)) for cost, _, edit in _unique(found)]

@@ -1,0 +1,305 @@
+"""The search agent repairs real failures offline, touches nothing but the edit, and says what it tried."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_agentflow.adapters.sessions import RunSpec, run_session
+from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Brief
+from pytest_agentflow.agents.search import SearchAgent
+from pytest_agentflow.agents.search.edits import Source
+from pytest_agentflow.agents.search.normal import normal_form
+from pytest_agentflow.agents.search.order import expected_ranks, generate
+from pytest_agentflow.core.model import Attempt, Failure, LineScore, Outcome, SessionRecord
+
+
+class Bench:
+    """What a lane lends an agent, without a controller behind it."""
+
+    def __init__(self, spec: RunSpec, tree: Path, scratch: Path) -> None:
+        self.spec, self.tree, self.scratch = spec, tree, scratch
+        self.told: list[tuple[str, Mapping[str, float]]] = []
+
+    def run_tests(self, nodeids: Sequence[str], *, timeout: float | None = None) -> SessionRecord:
+        return run_session(self.spec, self.tree, ids=nodeids, scratch=self.scratch, timeout=timeout or 60)
+
+    def progress(self, text: str, **numbers: float) -> None:
+        self.told.append((text, numbers))
+
+    def cancelled(self) -> bool:
+        return False
+
+    def sandboxed(self, argv: Sequence[str], **popen: Any) -> Any:
+        return subprocess.Popen(argv, cwd=self.tree, **popen)
+
+
+def attempt(tree: Path, scratch: Path, lines: Mapping[tuple[str, int], float], **config: Any) -> AgentReport:
+    """Observe the tree cold, then let the agent repair it."""
+    spec = RunSpec(
+        python=sys.executable,
+        import_roots=(".",),
+        pytest_args=("-p", "no:cacheprovider"),
+        env={"PATH": os.environ["PATH"]},
+    )
+    record = run_session(spec, tree, ids=None, scratch=scratch / "observe", timeout=60)
+    results = dict(record.results)
+    failures = {i: r.failure for i, r in results.items() if r.failure}
+    failures |= dict(zip(record.collect_error_ids, record.collect_errors, strict=True))
+    visible = tuple(i for i, r in results.items() if r.outcome.red) + record.collect_error_ids
+    guards = tuple(i for i, r in results.items() if r.outcome is Outcome.PASSED)
+    brief = Brief(
+        Attempt("r1-a1", 1, "c1", "search", 0, 7, "", visible, (), (), guards,
+                ranked_lines=tuple(LineScore(p, n, s) for (p, n), s in lines.items())),
+        tree, scratch, failures, {}, (), deadline=config.pop("deadline", 60.0),
+        config={"run_spec": spec, "scratch": scratch, **config},
+    )  # fmt: skip
+    before = {p: p.read_bytes() for p in tree.rglob("*.py")}
+    report = SearchAgent().attempt(brief, Bench(spec, tree, scratch))  # type: ignore[arg-type]
+    assert {p: p.read_bytes() for p in tree.rglob("*.py")} == before, "the workspace is left at base"
+    return report
+
+
+def project(tmp_path: Path, **files: str | bytes) -> Path:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "pytest.ini").write_text("[pytest]\n")
+    for name, text in files.items():
+        (tree / f"{name}.py").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return tree
+
+
+def lines_of(text: str | bytes, path: str) -> dict[tuple[str, int], float]:
+    return {(path, n): 0.5 for n, row in enumerate(text.splitlines(), 1) if row.strip()}
+
+
+CART = """\
+def total(prices, discount=0):
+    # the sum, minus the discount
+    result = 0
+    for price in prices:
+        result -= price  # accumulates
+    return result * (100 - discount) / 100
+"""
+CART_TEST = """\
+from cart import total
+
+
+def test_sum():
+    assert total([1, 2]) == 3
+
+
+def test_more():
+    assert total([5, 5, 5]) == 15
+
+
+def test_empty():
+    assert total([]) == 0
+"""
+
+
+def test_a_bug_is_repaired_and_everything_else_stays(tmp_path: Path) -> None:
+    """Comments, Windows line ends and the file's own encoding survive; the guard keeps passing."""
+    source = ("# -*- coding: latin-1 -*-\n# prices in £\n" + CART).replace("\n", "\r\n").encode("latin-1")
+    tree = project(tmp_path, cart=source, test_cart=CART_TEST)
+    report = attempt(tree, tmp_path / "scratch", lines_of(source, "cart.py"))
+    assert report.outcome is AgentOutcome.CHANGED
+    assert report.candidates[0].files == {"cart.py": source.replace(b"result -= price", b"result += price")}
+    assert report.notes["tried"] >= 1
+    assert report.notes["guards"] == {"given": 1, "green_when_warm": 1}
+
+
+def test_the_same_seed_gives_the_same_patches(tmp_path: Path) -> None:
+    tree = project(tmp_path, cart=CART, test_cart=CART_TEST)
+    reports = [
+        attempt(tree, tmp_path / f"s{n}", lines_of(CART, "cart.py"), max_candidates=60) for n in range(2)
+    ]
+    assert reports[0].candidates
+    assert reports[0].candidates == reports[1].candidates
+
+
+def test_two_edits_are_combined_when_each_flips_a_part(tmp_path: Path) -> None:
+    code = "def both(a, b):\n    return max(a, b), b - a\n"
+    test = "from m import both\n\n\ndef test_low():\n    assert both(1, 2)[0] == 1\n\n\ndef test_both():\n    assert both(1, 2) == (1, 3)\n"
+    tree = project(tmp_path, m=code, test_m=test)
+    report = attempt(tree, tmp_path / "scratch", lines_of(code, "m.py"), deadline=240.0)
+    assert report.outcome is AgentOutcome.CHANGED, report
+    assert report.candidates[0].files == {
+        "m.py": code.replace("max", "min").replace("b - a", "b + a").encode()
+    }
+
+
+def test_a_target_that_no_edit_flips_is_told_with_what_was_tried(tmp_path: Path) -> None:
+    code = "def f(x):\n    return x\n"
+    test = "from m import f\n\n\ndef test_f():\n    assert f(3) == 'quite something else'\n"
+    tree = project(tmp_path, m=code, test_m=test)
+    report = attempt(tree, tmp_path / "scratch", lines_of(code, "m.py"))
+    assert report.outcome is AgentOutcome.NO_CHANGE
+    assert report.notes["stopped"] == "every candidate was tried"
+    assert report.notes["tried"] > 10
+
+
+LIBRARY = """\
+def load_text(path, *, encoding="utf-8"):
+    return f"{path}:{encoding}"
+
+
+class Client:
+    def fetch(self, url, timeout=1):
+        return url, timeout
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("import lib\n\n\ndef use():\n    return lib.load_txt('a')\n", "lib.load_text('a')"),
+        (
+            "import lib\n\n\ndef use():\n    return lib.load_text('a', charset='utf-8')\n",
+            "lib.load_text('a')",
+        ),
+        (
+            "import lib\n\n\ndef use():\n    return lib.load_text('a', 'utf-8')\n",
+            "lib.load_text('a', encoding='utf-8')",
+        ),
+        ("import lib\n\n\ndef use():\n    return lib.Client().get('a:utf-8')[0]\n", ".fetch("),
+        ("from lib import read_text\n\n\ndef use():\n    return read_text('a')\n", "load_text as read_text"),
+        ("from lib import helper\n\n\ndef use():\n    return helper('a')\n", "from lib.inner import helper"),
+    ],
+)
+def test_an_api_that_changed_is_repaired_from_the_exception(tmp_path: Path, old: str, new: str) -> None:
+    """Renamed functions, methods, keywords and imports; arguments that became keyword-only; names that moved."""
+    test = "from app import use\n\n\ndef test_use():\n    assert use() == 'a:utf-8'\n"
+    tree = project(tmp_path, app=old, test_app=test)
+    (tree / "lib").mkdir()
+    (tree / "lib" / "__init__.py").write_text(LIBRARY)
+    (tree / "lib" / "inner.py").write_text("def helper(x):\n    return x + ':utf-8'\n")
+    report = attempt(tree, tmp_path / "scratch", lines_of(old, "app.py"))
+    offered = [c.files["app.py"].decode() for c in report.candidates]
+    assert any(new in text for text in offered), (report.message, offered, report.notes)
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted", "kind"),
+    [
+        ("return a < b", "return a <= b", "comparison"),
+        ("return a + b", "return a - b", "arithmetic"),
+        ("return a and b", "return a or b", "boolean"),
+        ("return a or b and c", "return (a or b) and c", "precedence"),
+        ("return a[1:b]", "return a[1:b + 1]", "slice"),
+        ("return a[b]", "return a[b - 1]", "off-by-one"),
+        ("return a[b][c]", "return a[c][b]", "swapped-indices"),
+        ("return range(a)", "return range(a + 1)", "loop-bound"),
+        ("return f(a, b)", "return f(b, a)", "swapped-arguments"),
+        ("return f(a)", "return f(a, b)", "missing-argument"),
+        ("return a, b", "return b, a", "swapped-result"),
+        ("return all(a)", "return any(a)", "wrong-function"),
+        ("return a.lstrip()", "return a.rstrip()", "wrong-method"),
+        ("return a", "return b", "wrong-variable"),
+        ("return a", "return a.copy()", "missing-call"),
+        ("if a:\n        return b", "if not a:\n        return b", "negation"),
+        ("if a:\n        return b", "if a and c:\n        return b", "missing-condition"),
+        ("f(a)", "return f(a)", "missing-return"),
+        ("a = b", "a += b", "accumulator"),
+        ("a = b", "a = b.copy()", "missing-copy"),
+        ("raise ValueError(a)", "raise TypeError(a)", "exception-type"),
+        ("return 'ab'", "return ''", "string"),
+        ("return True", "return False", "constant"),
+        ("return b if a else c", "return c if a else b", "swapped-branches"),
+        (
+            "while a:\n        b += 1\n        break",
+            "while a:\n        b += 1\n        pass",
+            "extra-statement",
+        ),
+        (
+            "for x in a:\n        b += x",
+            "for x in a:\n        if not x:\n            continue\n        b += x",
+            "missing-guard",
+        ),
+    ],
+)
+def test_a_template_offers_the_repair(code: str, wanted: str, kind: str) -> None:
+    head = "def g(a, b, c):\n    "
+    source = Source("m.py", f"{head}{code}\n".encode())
+    offered = {
+        source.patched(ranked.edits).decode(): ranked.edits[0].kind
+        for ranked in generate({"m.py": source}, {("m.py", n): 1.0 for n in range(1, 6)})
+    }
+    wanted_text = f"{head}{wanted}\n"
+    assert wanted_text in offered, sorted(offered)[:20]
+
+
+def test_a_mutable_default_becomes_none_and_a_fresh_value() -> None:
+    source = Source("m.py", b"def g(a, b=[]):\n    b.append(a)\n    return b\n")
+    offered = {source.patched(r.edits) for r in generate({"m.py": source}, {("m.py", 2): 1.0})}
+    assert b"def g(a, b=None):\n    if b is None:\n        b = []\n    b.append(a)\n    return b\n" in offered
+
+
+def test_an_await_is_added_only_where_it_may_stand() -> None:
+    asynchronous = Source("m.py", b"async def g(a):\n    return f(a)\n")
+    plain = Source("m.py", b"def g(a):\n    return f(a)\n")
+    for source, expected in ((asynchronous, True), (plain, False)):
+        kinds = {r.edits[0].kind for r in generate({"m.py": source}, {("m.py", 2): 1.0})}
+        assert ("missing-await" in kinds) is expected
+
+
+def test_candidates_that_compile_alike_are_the_same() -> None:
+    source = Source("m.py", b"def g(a, b):\n    return a < b\n")
+    ranked = generate({"m.py": source}, {("m.py", 2): 1.0})
+    by_text = {r.edits[0].text: r.edits[0] for r in ranked}
+    forms = [normal_form(source, e) for e in by_text.values()]
+    real = [f for f in forms if f is not None]
+    assert len(real) > 10
+    parenthesised = next(e for e in by_text.values() if e.kind == "comparison")
+    from dataclasses import replace
+
+    whole = source.text.index("a < b")
+    one = replace(parenthesised, start=whole, end=whole + 5, text="a>b")
+    other = replace(one, text="((a) > (b))")
+    assert normal_form(source, one) == normal_form(source, other)
+    assert normal_form(source, replace(one, text="a >")) is None
+    assert normal_form(source, replace(one, text="(a < b)")) is None
+
+
+def test_lines_that_tie_share_their_expected_rank() -> None:
+    ranks = expected_ranks({("m", 1): 0.9, ("m", 2): 0.5, ("m", 3): 0.5, ("m", 4): 0.1})
+    assert ranks == {("m", 1): 1, ("m", 2): 2.5, ("m", 3): 2.5, ("m", 4): 4}
+
+
+def test_columns_count_characters_where_the_tree_counts_bytes() -> None:
+    source = Source("m.py", "def g(a, b):\n    return 'ä€' + a - b\n".encode())
+    texts = {source.patched(r.edits).decode() for r in generate({"m.py": source}, {("m.py", 2): 1.0})}
+    assert "def g(a, b):\n    return 'ä€' + a + b\n" in texts
+
+
+def test_an_attempt_without_a_way_to_run_tests_is_an_error() -> None:
+    brief = Brief(Attempt("a", 1, "c", "search", 0, 0, "", (), (), (), ()), Path("."), Path("."), {}, {}, ())
+    report = SearchAgent().attempt(brief, None)  # type: ignore[arg-type]
+    assert report.outcome is AgentOutcome.ERROR
+
+
+def test_an_exception_is_read_for_what_it_names() -> None:
+    from pytest_agentflow.agents.search.evidence import read
+
+    def hint(message: str) -> tuple[str, str, str] | None:
+        found = read(Failure("call", "X", message))
+        return (found.kind, found.name, found.where) if found else None
+
+    assert hint("module 'numpy' has no attribute 'float'") == ("attribute", "float", "numpy")
+    assert hint("'Client' object has no attribute 'get'") == ("attribute", "get", "Client")
+    assert hint("cannot import name 'Mapping' from 'collections' (/x/y.py)") == (
+        "import",
+        "Mapping",
+        "collections",
+    )
+    assert hint("No module named 'lib.old'") == ("module", "lib.old", "lib.old")
+    assert hint("Client.fetch() got an unexpected keyword argument 'wait'") == ("keyword", "wait", "fetch")
+    assert hint("load() takes 1 positional argument but 2 were given") == ("arguments", "load", "load")
+    assert hint("name 'Path' is not defined") == ("name", "Path", "")
+    assert hint("assert 1 == 2") is None
