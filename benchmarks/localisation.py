@@ -11,6 +11,8 @@ Ranks are expected ranks within ties. A project directory is an unpacked source 
 from __future__ import annotations
 
 import argparse
+import ast
+import difflib
 import json
 import os
 import random
@@ -181,6 +183,60 @@ def seed_project(project: Path, work: Path, per: int, python: str, seed: int) ->
     shutil.rmtree(scratch, ignore_errors=True)
 
 
+# QuixBugs ----------------------------------------------------------------------------------------
+
+
+def quixbugs(checkout: Path, work: Path, python: str) -> None:
+    """One recorded session over all 40 programs; one case per program. The checkout is read, never kept in the repository."""
+    tree = work / ".quixbugs"
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(checkout, tree, ignore=shutil.ignore_patterns(".git", "*java*", "__pycache__"))
+    _, seen, recorded = observe(
+        tree, work / ".scratch-quixbugs", python, ["python_testcases"], ["--timeout=2"], timeout=900
+    )
+    for program in sorted((tree / "correct_python_programs").glob("*.py")):
+        buggy = f"python_programs/{program.name}"
+        mine = {t: r for t, r in seen.results.items() if f"/test_{program.stem}.py" in t}
+        if not mine or not (tree / buggy).exists():
+            continue
+        truth = changed_lines((tree / buggy).read_text(), program.read_text())
+        directory = work / program.stem
+        shutil.rmtree(directory, ignore_errors=True)
+        for part in ("python_programs", "python_testcases"):
+            shutil.copytree(tree / part, directory / "tree" / part, ignore=IGNORED)
+        case = Observation("tree", tuple(mine), tuple(mine), mine)
+        keep(directory, program.stem, "quixbugs", [(buggy, n) for n in truth], case, recorded)
+
+
+def changed_lines(before: str, after: str) -> list[int]:
+    """Lines of `before` that the fix replaces; for a missing line the ones on both sides of the gap."""
+    a, b = _code_lines(before), _code_lines(after)
+    found: set[int] = set()
+    opcodes = difflib.SequenceMatcher(
+        None, [t for _, t in a], [t for _, t in b], autojunk=False
+    ).get_opcodes()
+    for tag, i, j, _, _ in opcodes:
+        if tag == "insert":
+            found.update(n for n, _ in a[max(0, i - 1) : i + 1])
+        elif tag != "equal":
+            found.update(n for n, _ in a[i:j])
+    return sorted(found)
+
+
+def _code_lines(text: str) -> list[tuple[int, str]]:
+    """Numbered lines of the code without its docstrings and comments at the end (which hold the fix's explanation)."""
+    tree = ast.parse(text)
+    lines = sorted({n.lineno for n in ast.walk(tree) if hasattr(n, "lineno")})
+    strings = {
+        k
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) and isinstance(n.value.value, str)
+        for k in range(n.lineno, (n.end_lineno or n.lineno) + 1)
+    }
+    split = text.splitlines()
+    return [(n, split[n - 1].partition("#")[0].strip()) for n in lines if n not in strings]
+
+
 # ranking -----------------------------------------------------------------------------------------
 
 
@@ -289,7 +345,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("job", choices=["seed", "rank"])
+    parser.add_argument("job", choices=["seed", "quixbugs", "rank"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, default=Path("localisation-work"))
     parser.add_argument("--per", type=int, default=5)
@@ -301,6 +357,9 @@ def main() -> None:
         args.work.mkdir(parents=True, exist_ok=True)
         for project in args.paths:
             seed_project(project.resolve(), args.work.resolve(), args.per, args.python, args.seed)
+    elif args.job == "quixbugs":
+        args.work.mkdir(parents=True, exist_ok=True)
+        quixbugs(args.paths[0].resolve(), args.work.resolve(), args.python)
     else:
         report(args.paths, args.verbose)
 

@@ -75,13 +75,13 @@ def changed_lines(before: Sequence[bytes], now: Sequence[bytes]) -> frozenset[in
 
 
 def _history(top: Path) -> tuple[dict[str, float], dict[str, str]]:
-    told = _git(top, "log", f"-{COMMITS}", "--format=%x00%cr", "--name-only", "--no-renames", "--", "*.py")
+    told = _git(top, "log", f"-{COMMITS}", "--format=%x00%cr", "--name-only", "--no-renames")
     recent: dict[str, float] = {}
     ages: dict[str, str] = {}
     for number, commit in enumerate(told.decode("utf-8", "replace").split("\0")[1:]):
         age, *names = [line for line in commit.splitlines() if line]
         for name in names:
-            if name not in recent:
+            if name.endswith(".py") and name not in recent:
                 recent[name] = 1.0 / (1 + number)
                 ages[name] = age
     return recent, ages

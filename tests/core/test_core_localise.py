@@ -1,0 +1,158 @@
+"""Ranking and clustering as pure functions."""
+
+from __future__ import annotations
+
+from pytest_agentflow.core.clusters import cluster
+from pytest_agentflow.core.dark import dark_units
+from pytest_agentflow.core.localise import Facts, TestFacts, call_distances, describe
+from pytest_agentflow.core.model import Failure, Frame
+from pytest_agentflow.core.spectrum import Spectrum, dstar, ochiai, single_fault, statement_columns
+from pytest_agentflow.core.syntax import Source, parse
+from pytest_agentflow.core.testfacts import signature
+from pytest_agentflow.core.testfacts import test_facts as facts_of
+
+CODE = """\
+LIMIT = 3
+
+
+def low(x, start=0):
+    if x > LIMIT:
+        return x + start
+    return 0
+
+
+def high(x):
+    y = low(x)
+    return y
+
+
+class Box:
+    size = 1
+
+    def grow(self):
+        '''Words.'''
+        self.size += (
+            LIMIT
+        )
+"""
+
+
+def source() -> Source:
+    found = parse("m.py", CODE)
+    assert found is not None
+    return found
+
+
+def spectrum(lines: dict[int, int], tests: str, failing: str) -> Spectrum:
+    mask = sum(1 << n for n, t in enumerate(tests) if t in failing)
+    everything = (1 << len(tests)) - 1
+    columns = statement_columns({"m.py": source()}, {"m.py": lines})
+    return Spectrum(tuple(tests), mask, everything & ~mask, columns)
+
+
+def test_statements_know_their_unit_kind_and_extent() -> None:
+    by_line = {s.first_line: s for s in source().statements}
+    names = [u.qualname for u in source().units]
+    assert names == ["<module>", "low", "high", "Box.grow"]
+    assert by_line[5].kind == "if"
+    assert names[by_line[5].unit] == "low"
+    assert (by_line[20].first_line, by_line[20].last_line) == (20, 22)
+    assert 19 not in by_line, "a docstring is no statement"
+
+
+def test_the_innermost_statement_holds_a_line() -> None:
+    at = source().at(21)
+    assert at is not None
+    assert at.first_line == 20
+
+
+def test_code_that_does_not_parse_gives_none() -> None:
+    assert parse("m.py", "def f(:") is None
+
+
+def test_ochiai_and_dstar_know_their_extremes() -> None:
+    assert ochiai(2, 0, 2) == 1.0
+    assert ochiai(0, 5, 2) == 0.0
+    assert dstar(2, 0, 2) == float("inf")
+    assert dstar(1, 1, 2) == 0.5
+    assert single_fault(2, 0, 2) > single_fault(2, 3, 2) > single_fault(1, 3, 2)
+
+
+def test_a_default_value_counts_as_run_by_whoever_ran_the_body() -> None:
+    columns = spectrum({5: 0b11, 6: 0b01}, "ab", "a").statements["m.py"]
+    number = next(n for n, s in enumerate(source().statements) if s.kind == "def" and s.first_line == 4)
+    assert columns[number] == 0b11
+
+
+def test_a_module_constant_counts_as_run_by_whoever_ran_a_statement_that_names_it() -> None:
+    columns = spectrum({5: 0b01, 11: 0b10}, "ab", "a").statements["m.py"]
+    number = next(n for n, s in enumerate(source().statements) if s.first_line == 1)
+    assert columns[number] == 0b01
+
+
+def test_what_only_failing_tests_ran_comes_first_and_the_reason_says_so() -> None:
+    lines = {5: 0b1111, 6: 0b0011, 7: 0b1100, 11: 0b0100, 12: 0b0100}
+    found = describe(1, ["a", "b"], spectrum(lines, "abcd", "ab"), {"m.py": source()}, Facts())
+    assert found.suspects[0].unit.qualname == "low"
+    assert found.ranked_lines[0].line in (5, 6)
+    assert "all 2 failing tests" in found.suspects[0].why
+    assert "0 of 2 passing" in found.suspects[0].why
+    assert found.suspects[0].score == 1.0
+
+
+def test_uncommitted_lines_and_the_traceback_break_ties() -> None:
+    lines = {5: 0b1, 6: 0b1, 11: 0b1, 12: 0b1}
+    failure = Failure("call", "ValueError", "", (Frame("m.py", 11, "high"), Frame("m.py", 6, "low")))
+    plain = describe(1, ["a"], spectrum(lines, "a", "a"), {"m.py": source()}, Facts())
+    told = describe(1, ["a"], spectrum(lines, "a", "a"), {"m.py": source()}, Facts(failures={"a": failure}))
+    changed = Facts(uncommitted={"m.py": frozenset({12})})
+    recent = describe(1, ["a"], spectrum(lines, "a", "a"), {"m.py": source()}, changed)
+    assert told.ranked_lines[0].line == 6
+    assert recent.ranked_lines[0].line == 12
+    assert "uncommitted" in recent.suspects[0].why
+    assert plain == describe(1, ["a"], spectrum(lines, "a", "a"), {"m.py": source()}, Facts()), (
+        "deterministic"
+    )
+
+
+def test_distance_is_counted_in_calls_from_the_statement_that_failed() -> None:
+    assert call_distances({"high"}, {"high": {"low"}, "low": {"deep"}}) == {"high": 0, "low": 1, "deep": 2}
+
+
+def test_the_failing_statement_of_a_test_names_what_it_calls() -> None:
+    test = parse("test_m.py", "def test_it():\n    x = other()\n    assert high(x) == 1\n")
+    failure = Failure("call", "AssertionError", "", (Frame("test_m.py", 3, "test_it"),))
+    facts = facts_of("test_m.py::test_it[a]", failure, test)
+    assert facts.called == {"high"}
+    assert "other" in facts.mentioned
+    assert facts_of("test_m.py::gone", failure, test) == TestFacts()
+
+
+def test_a_signature_names_the_innermost_project_frame() -> None:
+    failure = Failure(
+        "call", "KeyError", "", (Frame("t.py", 1, "t"), Frame("m.py", 6, "low"), Frame("/lib/x.py", 1, "x"))
+    )
+    assert signature(failure, {"m.py": source()}) == "KeyError m.py:6"
+    assert signature(failure, {}) == ""
+
+
+def test_independent_bugs_get_clusters_of_their_own() -> None:
+    # a, b run only low; c, d run only high; the rest pass and run neither of the suspect lines.
+    lines = {6: 0b000011, 12: 0b001100, 5: 0b110011, 11: 0b111100}
+    groups = cluster(list("abcd"), spectrum(lines, "abcdef", "abcd"))
+    assert groups == (("a", "b"), ("c", "d"))
+
+
+def test_failures_with_one_cause_become_one_cluster() -> None:
+    # Both run the suspect line; they differ in innocent lines that passing tests run as well.
+    lines = {6: 0b0011, 5: 0b1111, 11: 0b1101, 12: 0b1110}
+    assert cluster(["a", "b"], spectrum(lines, "abcd", "ab")) == (("a", "b"),)
+
+
+def test_a_target_that_reached_nothing_stands_alone() -> None:
+    assert cluster(["a", "z"], spectrum({6: 0b1}, "a", "a")) == (("a",), ("z",))
+
+
+def test_dark_units_are_those_without_a_tested_line_called_ones_first() -> None:
+    found = dark_units({"m.py": source()}, {"m.py": {11, 12}})
+    assert [(d.unit.qualname, d.called) for d in found] == [("low", True), ("Box.grow", False)]
