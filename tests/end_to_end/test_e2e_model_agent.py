@@ -247,7 +247,7 @@ def test_a_refuted_patch_goes_back_once_and_what_does_not_settle_touches_nothing
             return text("done")
         if "::test_mul" in said.partition("# Where")[0]:
             return wrong_mul
-        told = "counterexample" in said
+        told = "assert add(-1, 0) == -1" in said  # the counterexample itself
         return fix(request) if told else edit("calc.py", "return a - b", "return abs(a + b)")
 
     with MessagesServer(script) as server:
@@ -276,3 +276,49 @@ def test_a_refuted_patch_goes_back_once_and_what_does_not_settle_touches_nothing
     }
     assert {negative_add, negative_mul} <= kept
     assert len(results) >= 4
+
+
+def test_in_a_cascade_the_model_gets_only_what_the_search_left_and_hears_of_it(tmp_path: Path) -> None:
+    roman = "def roman(n):\n    return 'I' * n\n"
+    better = "def roman(n):\n    return {4: 'IV', 9: 'IX'}.get(n) or 'V' * (n // 5) + 'I' * (n % 5)\n"
+
+    def script(request: Request) -> Reply:
+        if "refute" in str(request.body.get("system")):
+            return tool("no_objection")
+        if request.turn:
+            return text("done")
+        return tool("str_replace_based_edit_tool", command="create", path="numerals.py", file_text=better)
+
+    with MessagesServer(script) as server:
+        top = repository(tmp_path / "shop", server)
+        (top / "numerals.py").write_text(roman)
+        checks = "\n\n".join(f"def test_{n}():\n    assert roman({n}) == {word!r}\n" for n, word in ((3, "III"), (4, "IV"), (7, "VII"), (9, "IX")))  # fmt: skip
+        (top / "test_numerals.py").write_text(f"from numerals import roman\n\n\n{checks}")
+        with (top / "pyproject.toml").open("a") as stream:
+            stream.write("[tool.agentflow.agents.search]\nmax_candidates = 300\n")
+        subprocess.run(["git", "commit", "-qam", "more"], cwd=top, check=True)
+        options = (
+            "--agent-fix",
+            "--agent",
+            "search,anthropic",
+            "--agent-budget-usd",
+            "1",
+            "-k",
+            "test_add or numerals",
+        )
+        done = subprocess.run(
+            command(*options),
+            cwd=top,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=290,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    authors = [r for r in server.turns if "refute" not in str(r.body.get("system"))]
+    firsts = [r.messages[0]["content"] for r in authors if r.turn == 0]
+    assert firsts
+    assert all("(search)" in said for said in firsts)  # the search was there first, and its result is told
+    assert any("test_numerals.py" in said for said in firsts)
+    assert "a + b" in (top / "calc.py").read_text()
