@@ -49,7 +49,7 @@ def _triaged(data: Data) -> str:
 
 def _localised(data: Data) -> str:
     clusters = data.get("clusters") or ()
-    files = {s.get("path") for c in clusters for s in (c.get("suspects") or ())[:1]}
+    files = {(s.get("unit") or s).get("path") for c in clusters for s in (c.get("suspects") or ())[:1]}
     return f"{_round(data)}localise: {count(len(clusters), 'unit')}, first suspects in {count(len(files), 'file')}"
 
 

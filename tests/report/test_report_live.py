@@ -111,3 +111,10 @@ def test_events_from_many_threads_do_not_tear_lines() -> None:
 @pytest.mark.parametrize("event", SENTENCES)
 def test_an_event_with_no_data_is_still_said(event: str) -> None:
     assert "\n" not in sentence(event, {})
+
+
+def test_first_suspects_are_counted_by_file() -> None:
+    clusters = [{"suspects": [{"unit": {"path": f"src/m{i}.py"}, "score": 1.0}]} for i in range(3)]
+    assert sentence("localised", {"round": 1, "clusters": clusters}).endswith(
+        "3 units, first suspects in 3 files"
+    )
