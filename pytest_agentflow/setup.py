@@ -99,8 +99,8 @@ def _session(request: Request, repository: Repository, home: Path) -> int:
 
     journal = Journal(run.directory / "journal.jsonl", listen, redact.text)
     live = _complete(run, journal, progress, plugins)
-    _begin(live, request, repository)
     try:
+        _begin(live, request, repository)
         code = fix_loop(live)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a clean-up behind
@@ -291,12 +291,13 @@ def _complete(parts: _Parts, journal: Journal, progress: Any, plugins: pluggy.Pl
     frozen = {k: v for k, v in settings.to_json()["values"].items() if k not in _NOT_IN_KEY}
     deadline = settings.agent_deadline
     temp = workspaces.private_root(parts.id, parts.repository.top)
-    (temp / "bytecode").mkdir(mode=0o700, parents=True)
+    pool = Pool(temp, run=parts.id)
+    (temp / "bytecode").mkdir(mode=0o700)
     return Run(
         id=parts.id,
         directory=parts.directory,
         temp=temp,
-        pool=Pool(temp, run=parts.id),
+        pool=pool,
         settings=settings,
         bounds=Bounds(
             agents=cascade,
@@ -391,7 +392,7 @@ def _begin(run: Run, request: Request, repository: Repository) -> None:
             "base": run.base.tree,
             "python": run.spec.python,
             "sandbox": run.spec.sandbox,
-            "argv": list(request["arguments"]),
+            "argv": list(request["argv"]),
             "spec": run.spec.to_json(),
             "selection": {name: getattr(run.selection, name) for name in run.selection.__slots__},
             "notes": list(run.base.notes),

@@ -72,6 +72,7 @@ def handover(config: pytest.Config) -> dict[str, Any]:
     return {
         "settings": settings.to_json(),
         "given": ours,
+        "argv": [str(a) for a in config.invocation_params.args],
         "arguments": rest,
         "rootdir": str(config.rootpath),
         "inifile": str(config.inipath) if config.inipath else None,

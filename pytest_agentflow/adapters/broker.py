@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
+SOCKET_PATH_ROOM = 90  # a socket's path has 107 bytes; a long TMPDIR leaves no room for its name
 Handler = Callable[[str, Mapping[str, Any]], Any]
 
 
@@ -43,7 +46,10 @@ class Broker:
     """
 
     def __init__(self, directory: Path, handler: Handler, lost: Callable[[str], None]) -> None:
-        self.address = Address(str(directory / "broker.sock"), secrets.token_hex(32))
+        self._own = (
+            None if len(str(directory)) < SOCKET_PATH_ROOM else tempfile.mkdtemp(prefix="af-", dir="/tmp")
+        )
+        self.address = Address(f"{self._own or directory}/broker.sock", secrets.token_hex(32))
         self._listener = Listener(
             self.address.path, "AF_UNIX", backlog=256, authkey=bytes.fromhex(self.address.key)
         )
@@ -83,6 +89,8 @@ class Broker:
     def close(self) -> None:
         self._closing = True
         self._listener.close()
+        if self._own:
+            shutil.rmtree(self._own, ignore_errors=True)
 
 
 class BrokerError(Exception):

@@ -157,7 +157,10 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
             brief = _brief(lane, attempt, workspace, directory, scratch, config)
             report = agent.attempt(brief, bench)
             offered = _patches(lane, report, workspace)
-        chosen, evidence, judged = _judge_candidates(lane, attempt, offered, scratch)
+        # Without a patch the harness still asks whether passing tests forbid what the targets demand.
+        chosen, evidence, judged = _judge_candidates(lane, attempt, offered or [Patch("", ())], scratch)
+        if not offered and evidence is not None and judge(evidence).kind is not VerdictKind.CONTRADICTION:
+            evidence, judged = None, 0
         ruling = None
         if evidence is not None and judge(evidence).kind.accepted:
             ruling = _review(lane, brief, chosen, agent.paid, config)
