@@ -89,7 +89,7 @@ class ForkServer:
         self.collect_cpu = 0.0
         self._index: dict[str, int] = {}
         self._numbers = count()
-        self._variant = 0
+        self._variant = 1 if "xdist" in spec.plugins else 0  # a session steadied with -n0 needs the plugin
         self._session: _Process | None = None
         self._guard = TreeGuard(tree, scratch / "home")
 

@@ -226,11 +226,18 @@ def prepare_process(config: pytest.Config, job: dict[str, Any]) -> None:
     conditions_module.apply(Conditions.from_json(job.get("conditions", {})))
 
 
+PLUGINS = ("pytest_", "_pytest", "xdist", "execnet")
+
+
 def threads_alive() -> int:
+    """Threads beside this one, also those that Python does not know; idle servers of pytest's own plugins left out."""
     try:
-        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - counts threads that Python does not know, too
+        tasks = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - threads started from C, too
     except OSError:
-        return threading.active_count()
+        tasks = threading.active_count()
+    targets = [getattr(t, "_target", None) for t in threading.enumerate()]
+    theirs = [t for t in targets if (getattr(t, "__module__", None) or "").startswith(PLUGINS)]
+    return tasks - 1 - len(theirs)
 
 
 def shared_fixtures(item: pytest.Item) -> list[str]:
