@@ -103,7 +103,7 @@ class LocalBench:
             held = self.book.reserve(self.attempt, tokens=tokens, usd=usd, seconds=seconds)
         if isinstance(held, Refusal):
             error = OverBudget(held.reason)
-            error.temporary = held.temporary  # type: ignore[attr-defined]
+            error.temporary = held.temporary
             raise error
         return held.id
 
