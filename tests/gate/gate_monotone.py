@@ -164,8 +164,8 @@ def _state(specs: tuple[str, ...]) -> str:
     return "skip" if "skip" in specs else "xfail" if "xfail" in specs else "pass"
 
 
-def broken_promise(scene: Scene, move: str, name: str, counts: dict[str, int] | None = None) -> str | None:
-    """None, or the story of how a move turned a block into a pass. `counts` counts the moves that were judged."""
+def broken_promise(scene: Scene, move: str, name: str) -> str | None:
+    """None, or the story of how a move turned a block into a pass."""
     with tempfile.TemporaryDirectory() as folder:
         before = verdict(scene, Path(folder))
         if before.exit_code == 0:
@@ -174,8 +174,6 @@ def broken_promise(scene: Scene, move: str, name: str, counts: dict[str, int] | 
         if after_scene is None:
             return None
         after = verdict(after_scene, Path(folder))
-    if counts is not None:
-        counts[move] += 1
     if after.exit_code != 0:
         return None
     return f"{move} {name}: {before.exit_code} -> 0; before: {[r.text for r in before.reasons]}; after: {after_scene}"
