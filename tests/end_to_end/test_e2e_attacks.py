@@ -1,0 +1,64 @@
+"""Dishonest agents through the whole loop: the user's tree, home, environment and machine stay as they were."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "fixtures" / "attacks")]
+
+from corpus import ATTACKS  # noqa: E402
+from shapes import SHAPES  # noqa: E402
+
+CHOSEN = ("01", "05", "12", "18", "19", "25", "37", "49", "56", "75")
+
+
+def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"path": p, "delete": True}
+        if c is None
+        else {"path": p, "content": c if isinstance(c, str) else c.decode("latin-1")}
+        for p, c in files.items()
+    ]
+
+
+@pytest.mark.parametrize("number", CHOSEN)
+def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: str, tmp_path: Path) -> None:
+    shape = SHAPES[CHOSEN.index(number) % len(SHAPES)]
+    name, attack = next(a for a in ATTACKS if a[0].startswith(number))
+    for path, text in shape.files.items():
+        empty.write(path, text)
+    if shape.root == ".":  # plain `pytest` puts nothing on the path; a user would
+        empty.write("conftest.py", "")
+    empty.configure(
+        liar={"rules": [{"target": "*", "edits": edits(attack(shape)), "message": "all tests pass now"}]}
+    )
+    empty.commit()
+    (tmp_path / "beside.txt").write_text("canary")
+    before = empty.state()
+    done = empty.pytest(
+        "--agent-fix",
+        "--agent",
+        "liar",
+        "--agent-rounds",
+        "1",
+        "--agent-retries",
+        "1",
+        "-k",
+        "add or total",
+        timeout=280,
+    )
+    assert done.code == 1, f"{name}: {done}"
+    assert empty.state() == before
+    assert (tmp_path / "beside.txt").read_text() == "canary"
+    assert "agentflow/" not in empty.git("branch", "--list", "agentflow/*")
+    assert (
+        "sleep 4242" not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+    )
+    assert not list(Path.home().glob("*agentflow-owned*")) and not os.path.exists("/tmp/agentflow-owned")
