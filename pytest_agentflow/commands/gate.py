@@ -58,7 +58,9 @@ def _run(args: argparse.Namespace) -> int:
     result = judge(gather(with_configuration(args)))
     from pytest_agentflow.report import gate_terminal
 
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # a captured stream may have none
+    if reconfigure is not None:
+        reconfigure(errors="replace")
     sys.stdout.write(gate_terminal.render(result))
     for name in _OUTPUTS:
         path = getattr(args, name)
