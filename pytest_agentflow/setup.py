@@ -21,6 +21,7 @@ from pytest_agentflow.adapters import delivery, import_roots, sandbox, snapshot,
 from pytest_agentflow.adapters.journal import Journal
 from pytest_agentflow.adapters.repository import Repository, open_repository
 from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.adapters.toolcache import tool_bytecode
 from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.agents import preflight, registry
 from pytest_agentflow.core import codec
@@ -292,7 +293,7 @@ def _complete(parts: _Parts, journal: Journal, progress: Any, plugins: pluggy.Pl
     deadline = settings.agent_deadline
     temp = workspaces.private_root(parts.id, parts.repository.top)
     pool = Pool(temp, run=parts.id)
-    (temp / "bytecode").mkdir(mode=0o700)
+    tools = None if parts.spec.sandbox == "none" else tool_bytecode(parts.spec, temp)
     return Run(
         id=parts.id,
         directory=parts.directory,
@@ -310,7 +311,7 @@ def _complete(parts: _Parts, journal: Journal, progress: Any, plugins: pluggy.Pl
         ),
         repository=parts.repository,
         base=parts.base,
-        spec=replace(parts.spec, bytecode="" if parts.spec.sandbox == "none" else str(temp / "bytecode")),
+        spec=replace(parts.spec, bytecode=str(tools or "")),
         selection=parts.selection,
         journal=journal,
         plugins=plugins,

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import uuid
+import zlib
 from pathlib import Path
 
 from pytest_agentflow.adapters import sandbox
@@ -35,7 +36,7 @@ _PLUGINS = ("session", "twins", "sentinels", "reruns")
 
 def tool_bytecode(spec: RunSpec, root: Path) -> Path | None:
     """The directory for `pycache_prefix`, made once below `root`; None where it could not be made."""
-    place = root / f"tools-{abs(hash((spec.python, spec.site_paths))) % 10**8}"
+    place = root / f"tools-{zlib.crc32(repr((spec.python, spec.site_paths)).encode()):08x}"
     if place.is_dir():
         return place
     building = root / f"building-{uuid.uuid4().hex[:8]}"

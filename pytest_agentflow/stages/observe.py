@@ -28,7 +28,6 @@ def observe(run: Run, number: int, tree: str) -> Observation:
     """The suite as measured on `tree` in the judge's own environment; recalled when it was measured before."""
     key = content_key(tree, run.bounds.fingerprint)
     if run.journal.state().recall(OBSERVED, key) and run.observation_file(tree).exists():
-        _compile(run, tree)
         return run.load_observation(tree)
     workspace = run.temp / f"observe-{number}"
     scratch = run.temp / f"observe-{number}-scratch"
@@ -41,21 +40,6 @@ def observe(run: Run, number: int, tree: str) -> Observation:
     run.save_observation(observation)
     run.journal.append(OBSERVED, {**summary(observation), "round": number, "key": key})
     return observation
-
-
-def _compile(run: Run, tree: str) -> None:
-    """A resumed run has no compiled code yet, and whoever judges may not write it: collect once, run nothing."""
-    if not run.spec.bytecode or any(Path(run.spec.bytecode).iterdir()):
-        return
-    with run.pool.lease(run.snapshot(tree), "compile") as workspace:
-        run_session(
-            run.spec,
-            workspace,
-            ids=[],
-            scratch=run.temp / "compile-scratch",
-            timeout=run.seconds_left(run.settings.agent_suite_timeout),
-            writable=(Path(run.spec.bytecode),),
-        )
 
 
 def summary(observation: Observation) -> dict[str, object]:
@@ -122,7 +106,7 @@ def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: b
             extra_args=("-p", RECORDER, *chosen.options, *chosen.xdist),
             extra_env={RECORDER_ENVIRONMENT: json.dumps({**recorder, "top": os.path.realpath(workspace)})},
             cwd=chosen.cwd if ids is None else ".",
-            writable=(Path(run.spec.bytecode),) if run.spec.bytecode else (),
+            writable=(out.parent,),
         )
 
     record = with_collect_errors(once(None))

@@ -94,11 +94,17 @@ class Room:
             closed = (*self.ctx.spec.readable, *(str(p) for p in paths))
             try:
                 scratch.mkdir(parents=True, exist_ok=True)
-                tools = lend(tool_bytecode(self.ctx.spec, self.ctx.pool.root), scratch, self.ctx.spec)
+                given = self.ctx.spec.bytecode  # a run has it already; a benchmark's spec has none
+                tools = (
+                    ()
+                    if given
+                    else lend(tool_bytecode(self.ctx.spec, self.ctx.pool.root), scratch, self.ctx.spec)
+                )
                 yield workspace, scratch, replace(self.ctx.spec, readable=(*closed, *tools))
             finally:
                 if not self.off("isolation"):
                     self.touched |= {str(p.relative_to(workspace)) for p in paths if _stamp(p) != before[p]}
+                    self.touched |= _appeared(workspace, tree)
                 shutil.rmtree(scratch, ignore_errors=True)
 
     def run(
@@ -131,6 +137,24 @@ class Room:
             self.foreign |= set(record.foreign_files)
         self.cpu += record.cpu
         return record
+
+
+# A file of such a name decides about tests or imports from the moment it appears.
+_DECIDING = frozenset(
+    ["conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg", "pyproject.toml"]
+)
+
+
+def _appeared(workspace: Path, tree: Snapshot) -> set[str]:
+    """Deciding files that the tree does not have: a session wrote them for itself or for the next one."""
+    found = set()
+    for directory, _, names in os.walk(workspace):
+        for name in names:
+            if name in _DECIDING or name.endswith(".pth"):
+                path = str((Path(directory) / name).relative_to(workspace))
+                if path not in tree.files and path not in tree.overlay:
+                    found.add(path)
+    return found
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
