@@ -116,12 +116,10 @@ def _measured(lab: Lab, record: FlakyRecord) -> FlakyRecord:
 
 
 def _plain(record: FlakyRecord) -> tuple[str, ...]:
-    """Which runs say how often a test fails whose verdict follows something that varies between machines and days."""
-    return {
-        Category.HASH_SEED: ("hash",),
-        Category.TIMEZONE: ("zone",),
-        Category.TIME_OF_DAY: ("clock",),
-    }.get(record.category, ("suite", "order"))
+    """Which runs say how often it fails in ordinary runs: over hash seeds, over the hours, else in the usual order here."""
+    return {Category.HASH_SEED: ("hash",), Category.TIME_OF_DAY: ("clock",)}.get(
+        record.category, ("suite", "hash")
+    )
 
 
 def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
