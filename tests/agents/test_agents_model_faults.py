@@ -27,7 +27,7 @@ class Case:
     outcome: AgentOutcome
     ended: str
     requests: int
-    within: float = 6.0
+    within: float = 30.0  # a hang would last for minutes; a busy machine may take seconds
     given: dict[str, Any] = field(default_factory=dict)
 
 
@@ -157,9 +157,9 @@ def test_a_run_that_stops_wakes_an_attempt_out_of_its_sleep(
     bench = LocalBench(project)
     threading.Timer(0.5, bench.stop.set).start()
     started = time.monotonic()
-    run = converse([replies.rate_limited(4.0)], bench=bench)
+    run = converse([replies.rate_limited(25.0)], bench=bench, config={"max_wait": 60.0})
     assert run.report.outcome is AgentOutcome.CANCELLED
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 15.0
 
 
 def test_a_run_that_stops_ends_a_stream_that_has_fallen_silent(
@@ -172,9 +172,9 @@ def test_a_run_that_stops_ends_a_stream_that_has_fallen_silent(
     bench = LocalBench(project)
     threading.Timer(0.5, bench.stop.set).start()
     started = time.monotonic()
-    run = converse([replies.stalling(20)], bench=bench, config={"read_timeout": 30.0})
+    run = converse([replies.stalling(40)], bench=bench, config={"read_timeout": 60.0})
     assert run.report.outcome is AgentOutcome.CANCELLED
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 15.0
 
 
 def test_a_truncated_tool_call_is_not_run_and_the_model_is_told(
