@@ -26,7 +26,6 @@ NAMES = [
     "deepest",
     "frame",
     "guard",
-    "unit",
     "near",
     "frame_unit",
     "called",
@@ -34,7 +33,7 @@ NAMES = [
     "module",
 ]
 GRID = (0.4, 0.7, 1.4, 2.0)
-STEPS = {"unit": (0.5, 1.0, 2.0), "module": (0.0, -2.0)}  # tried as absolute values
+STEPS = {"module": (0.0, -2.0)}  # tried as absolute values
 PENALTY = 0.004
 
 

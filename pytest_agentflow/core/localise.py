@@ -102,19 +102,7 @@ class _View:
         self.count = max(1, len(failing))
         self.tests = [facts.tests.get(t, TestFacts()) for t in failing]
         self.frames = [self._project_frames(t) for t in failing]
-        self.units = self._unit_spectrum(spectrum, sources)
         self.distances = call_distances(self._first_calls(), self._call_graph(spectrum, sources))
-
-    def _unit_spectrum(
-        self, spectrum: Spectrum, sources: Mapping[str, Source]
-    ) -> dict[tuple[str, int], float]:
-        columns: dict[tuple[str, int], int] = {}
-        for path, source in sources.items():
-            for statement, column in zip(source.statements, spectrum.statements.get(path, ()), strict=True):
-                if statement.unit:
-                    key = (path, statement.unit)
-                    columns[key] = columns.get(key, 0) | column
-        return {key: self.ochiai(column) for key, column in columns.items()}
 
     def _call_graph(self, spectrum: Spectrum, sources: Mapping[str, Source]) -> dict[str, set[str]]:
         """Names of units to the names that their statements call, as far as failing tests ran them."""
@@ -173,7 +161,6 @@ class _View:
         changed = self.facts.uncommitted.get(path, frozenset())
         return {
             "spectrum": math.log(best),
-            "unit": math.log(max(self.units.get((path, statement.unit), straight), 0.01)),
             "near": self.nearness(name),
             "sites": math.log(1 + statement.sites),
             "kind": weights.kinds.get(statement.kind, 0.0),

@@ -35,22 +35,21 @@ KIND = {
 class Weights:
     """Factors of a log-linear score: the sum of weight times evidence is a statement's log-odds of being the fault."""
 
-    spectrum: float = 8.0  # log of Ochiai over lines
+    spectrum: float = 10.0  # log of Ochiai over lines
     branch: float = 0.85  # how much a one-sided branch counts for its condition, as a factor on Ochiai
-    sites: float = 0.4  # log of the number of places in the statement where a fault can sit
+    sites: float = 0.25  # log of the number of places in the statement where a fault can sit
     deepest: float = 2.0  # share of failing tests whose innermost project frame is at this statement
     frame: float = 1.0  # share of failing tests with this statement elsewhere in the traceback
     guard: float = (
         0.7  # share of failing tests whose innermost project frame lies in the block this condition guards
     )
-    unit: float = 0.0  # log of Ochiai over the whole unit
     near: float = 0.8  # 1 / (1 + calls between the failing statement of the test and the unit)
     frame_unit: float = 0.8  # share of failing tests with the unit in the traceback
     called: float = 0.5  # the unit is named in the failing statement of a test
     mentioned: float = 0.3  # the unit is named anywhere in a failing test
     uncommitted: float = 2.0  # the statement differs from HEAD
     recent: float = 0.5  # the file was changed lately: 1 in the last commit, falling
-    module: float = -1.5  # import-time code: its coverage is derived, not observed
+    module: float = -2.5  # import-time code: its coverage is derived, not observed
     kinds: Mapping[str, float] = field(default_factory=lambda: dict(KIND))
 
 
