@@ -177,7 +177,7 @@ def _verdict_line(report: RunReport, paper: Paper) -> str:
     elif not report.targets:
         parts = ["nothing to fix"] if report.finished and report.rounds else []
     if not report.finished:
-        parts.append("interrupted")
+        parts.append("interrupted" if report.stop_reason else "unfinished")
     before, after = report.before, report.after
     if before and after and before != after:
         parts.append(f"{_rate(before)} -> {_rate(after)}")

@@ -96,3 +96,13 @@ def test_one_attempt_shows_its_findings_and_its_diff(report: RunReport) -> None:
     text = attempt(found, Paper(80))
     assert "guards   failed  1 of 58 turned red" in text
     assert "+    if net <= 100:" in text
+
+
+def test_a_run_that_is_still_going_is_unfinished_and_not_called_interrupted(interrupted: RunReport) -> None:
+    assert summary(interrupted, Paper(120)).splitlines()[-1].count("interrupted in") == 1
+    going = (
+        Journal()
+        .say(0, "started", run="x")
+        .say(1, "observed", round=1, pass_rate=[1, 2], failing=["t.py::a"])
+    )
+    assert ", unfinished in" in summary(build(going.events, {}), Paper(120)).splitlines()[-1]
