@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest_agentflow
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.agents.base import AgentReport, Brief
 from pytest_agentflow.agents.search import SearchAgent
@@ -66,7 +67,7 @@ class Case:
             import_roots=self.roots,
             pytest_args=self.pytest_args,
             env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
-            site_paths=self.site_paths,
+            site_paths=(str(Path(pytest_agentflow.__file__).parents[1]), *self.site_paths),
             sandbox=self.sandbox,
         )
 
@@ -112,7 +113,7 @@ def attempt(
             guards=tuple(guards),
             ranked_lines=tuple(LineScore(*row) for row in lines),
             suspects=tuple(suspects),
-        ),  # fmt: skip
+        ),
         workspace=case.tree,
         directory=case.scratch,
         failures={i: f for i in visible if (f := results[i].failure) is not None},

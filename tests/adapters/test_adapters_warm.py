@@ -357,3 +357,32 @@ def test_messages_of_failures_are_one_line_and_the_real_ones(runner: WarmRunner)
         .messages[PREFIX + "test_add"]
         .startswith("AssertionError: assert 0 == 4")
     )
+
+
+def test_warm_and_cold_agree_on_many_candidates(tree: Path, tmp_path: Path) -> None:
+    """Template edits of the whole module, hot or fresh as they fall, against cold runs of the same tests."""
+    from pytest_agentflow.agents.search.edits import Source
+    from pytest_agentflow.agents.search.normal import normal_form
+    from pytest_agentflow.agents.search.order import generate
+
+    source = Source("shapes.py", CODE.encode())
+    ranked = generate(
+        {"shapes.py": source}, {("shapes.py", n): 1.0 for n in range(1, len(source.lines) + 1)}, 3
+    )
+    real = [r.edits for r in ranked if normal_form(source, *r.edits) is not None]
+    chosen = real[:: max(1, len(real) // 25)][:25]
+    ids = tuple(PREFIX + n for n in names() if n != "test_in_a_process_of_its_own")
+    lean = spec(
+        env={"PATH": os.environ["PATH"], "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        pytest_args=("-p", "no:cacheprovider"),
+    )
+    limits = Limits(default=1.0, stop=False)
+    with WarmRunner() as warm:
+        warm.start(lean, tree, ids, tmp_path)
+        for edits in chosen:
+            files = {"shapes.py": source.patched(edits)}
+            seen = warm.judge(files, ids, limits)
+            if seen.killed:
+                continue  # a hang is ended by the limit when warm; cold it would take the session's whole time
+            warm.submit(Job(files, ids, limits, COLD))
+            assert warm.next()[1].outcomes == seen.outcomes, (edits, seen.mode)

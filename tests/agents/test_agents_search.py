@@ -126,13 +126,14 @@ def test_the_same_seed_gives_the_same_patches(tmp_path: Path) -> None:
 
 def test_two_edits_are_combined_when_each_flips_a_part(tmp_path: Path) -> None:
     code = "def both(a, b):\n    return max(a, b), b - a\n"
-    test = "from m import both\n\n\ndef test_low():\n    assert both(1, 2)[0] == 1\n\n\ndef test_both():\n    assert both(1, 2) == (1, 3)\n"
+    test = (
+        "from m import both\n\n\ndef test_low():\n    assert [both(1, 2)[0], both(4, 3)[0]] == [1, 3]\n\n\n"
+    )
+    test += "def test_both():\n    assert [both(1, 2), both(4, 3)] == [(1, 3), (3, 7)]\n"
     tree = project(tmp_path, m=code, test_m=test)
     report = attempt(tree, tmp_path / "scratch", lines_of(code, "m.py"), deadline=240.0)
     assert report.outcome is AgentOutcome.CHANGED, report
-    assert report.candidates[0].files == {
-        "m.py": code.replace("max", "min").replace("b - a", "b + a").encode()
-    }
+    assert report.candidates[0].files == {"m.py": b"def both(a, b):\n    return min(a, b), b + a\n"}
 
 
 def test_a_target_that_no_edit_flips_is_told_with_what_was_tried(tmp_path: Path) -> None:

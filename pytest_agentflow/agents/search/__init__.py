@@ -23,6 +23,8 @@ from pytest_agentflow.core.model import Outcome, Spend
 
 VERSION = "1"
 OFFERED = 5  # candidates handed to the oracle
+SHARE_USED = "the time for single edits is used"
+ALL_TRIED = "every candidate was tried"
 EVIDENCE_MOST = 600  # repairs suggested by an exception
 PAIRS_MOST = 4000  # second edits tried on top of a near miss
 ENOUGH = 12  # plausible patches after which looking for more stops
@@ -87,7 +89,9 @@ class Search:
         if self.screening is not None:
             self._screen(self.screening, queue, 0.9 if len(self.screening.targets) == 1 else 0.6)
             self._retry_slow(self.screening)
-            if not self.screening.plausible:
+            if self.stopped == SHARE_USED:
+                self.stopped = ""
+            if not self.screening.plausible and len(self.screening.targets) > 1:
                 self._combine(runner, self.screening, queue)
 
     def _from_evidence(self) -> list[Ranked]:
@@ -190,7 +194,7 @@ class Search:
                 enough = screening.tried + max(LOOK_ON_LEAST, int(LOOK_ON * screening.tried))
             self._tell(screening)
         else:
-            self.stopped = self.stopped or "every candidate was tried"
+            self.stopped = self.stopped or ALL_TRIED
         screening.drain()
 
     def _files(self, edits: tuple[Edit, ...]) -> dict[str, bytes] | None:
@@ -209,18 +213,38 @@ class Search:
     def _combine(self, runner: WarmRunner, screening: Screening, queue: Sequence[Ranked]) -> None:
         """Two edits: one that flips some of the targets, and another one for the rest."""
         all_targets = screening.targets
+        self._look_at_other_targets(runner, screening)
         partial = [n for n in screening.near if not n[2] and len(n[1]) < len(all_targets)]
         partial.sort(key=lambda near: (-len(near[1]), merit(near[0])))
-        for trial, flipped, _ in partial[:3]:
+        for trial, flipped, _ in partial[:6]:
+            self.stopped = "" if self.stopped in (ALL_TRIED, SHARE_USED) else self.stopped
             if self._over(screening) or screening.plausible:
                 return
             left = tuple(t for t in all_targets if t not in flipped)
             screening.targets = left + tuple(t for t in all_targets if t in flipped)
             if screening.expect is not None:
                 screening.expect = self._steady(runner, left[0])
-            self.stopped = ""
             self._screen(screening, queue[:PAIRS_MOST], 0.9, trial)
         screening.targets = all_targets
+
+    def _look_at_other_targets(self, runner: WarmRunner, screening: Screening) -> None:
+        """Batches only asked the quickest target; what they refused may still flip another one."""
+        targets, refused = screening.targets, sorted(screening.screened_out, key=merit)[:PAIRS_MOST]
+        why, self.stopped = self.stopped, ""
+        for target in targets[1:3] if screening.expect is not None else ():
+            screening.expect = self._steady(runner, target)
+            if screening.expect is None or screening.plausible:
+                break
+            screening.targets = (target, *(t for t in targets if t != target))
+            for trial in refused:
+                if self._over(screening, 0.75):
+                    break
+                while screening.runner.busy >= screening.parallel:
+                    screening.collect()
+                screening.offer(trial)
+            screening.drain()
+        screening.targets = targets
+        self.stopped = self.stopped or why
 
     def _retry_slow(self, screening: Screening) -> None:
         """Candidates that failed nothing and only ran out of time get more of it, most likely ones first."""
@@ -237,7 +261,7 @@ class Search:
         if self.bench.cancelled():
             self.stopped = "cancelled"
         elif time.monotonic() - self.began > self.brief.deadline * share:
-            self.stopped = "deadline"
+            self.stopped = "deadline" if share >= 0.9 else SHARE_USED
         elif len(screening.plausible) >= ENOUGH:
             self.stopped = "enough plausible patches"
         elif screening.tried >= int(self.config.get("max_candidates", 1_000_000)):
