@@ -278,34 +278,37 @@ def test_a_refuted_patch_goes_back_once_and_what_does_not_settle_touches_nothing
     assert len(results) >= 4
 
 
+CASCADE = """
+[tool.agentflow.agents.search]
+kind = "scripted"   # a search in name: quick, and the same every time
+
+[[tool.agentflow.agents.search.rules]]
+target = "test_calc.py::*"
+edits = [{path = "calc.py", old = "a - b", new = "a + b"}]
+
+[[tool.agentflow.agents.search.rules]]
+message = "none of 300 candidates flips every target"
+notes = {near_misses = [{edit = "constant at numerals.py:2", flips = ["test_numerals.py::test_4"]}]}
+"""
+
+
 def test_in_a_cascade_the_model_gets_only_what_the_search_left_and_hears_of_it(tmp_path: Path) -> None:
-    roman = "def roman(n):\n    return 'I' * n\n"
-    better = "def roman(n):\n    return {4: 'IV', 9: 'IX'}.get(n) or 'V' * (n // 5) + 'I' * (n % 5)\n"
+    right = "def roman(n):\n    return {4: 'IV', 9: 'IX'}.get(n) or 'I' * n\n"
 
     def script(request: Request) -> Reply:
-        if "refute" in str(request.body.get("system")):
-            return tool("no_objection")
         if request.turn:
             return text("done")
-        return tool("str_replace_based_edit_tool", command="create", path="numerals.py", file_text=better)
+        return tool("str_replace_based_edit_tool", command="create", path="numerals.py", file_text=right)
 
     with MessagesServer(script) as server:
         top = repository(tmp_path / "shop", server)
-        (top / "numerals.py").write_text(roman)
-        checks = "\n\n".join(f"def test_{n}():\n    assert roman({n}) == {word!r}\n" for n, word in ((3, "III"), (4, "IV"), (7, "VII"), (9, "IX")))  # fmt: skip
-        (top / "test_numerals.py").write_text(f"from numerals import roman\n\n\n{checks}")
-        with (top / "pyproject.toml").open("a") as stream:
-            stream.write("[tool.agentflow.agents.search]\nmax_candidates = 300\n")
-        subprocess.run(["git", "commit", "-qam", "more"], cwd=top, check=True)
-        options = (
-            "--agent-fix",
-            "--agent",
-            "search,anthropic",
-            "--agent-budget-usd",
-            "1",
-            "-k",
-            "test_add or numerals",
+        (top / "numerals.py").write_text("def roman(n):\n    return 'I' * n\n")
+        (top / "test_numerals.py").write_text(
+            "from numerals import roman\n\n\ndef test_4():\n    assert roman(4) == 'IV'\n"
         )
+        with (top / "pyproject.toml").open("a") as stream:
+            stream.write(CASCADE)
+        options = ("--agent-fix", "--agent", "search,anthropic", "--agent-budget-usd", "1", "-k", "test_add or numerals", "--agent-reviewers", "0")  # fmt: skip
         done = subprocess.run(
             command(*options),
             cwd=top,
@@ -316,9 +319,13 @@ def test_in_a_cascade_the_model_gets_only_what_the_search_left_and_hears_of_it(t
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    authors = [r for r in server.turns if "refute" not in str(r.body.get("system"))]
-    firsts = [r.messages[0]["content"] for r in authors if r.turn == 0]
-    assert firsts
-    assert all("(search)" in said for said in firsts)  # the search was there first, and its result is told
-    assert any("test_numerals.py" in said for said in firsts)
+    firsts = [r.messages[0]["content"] for r in server.turns if r.turn == 0]
+    numerals = next(said for said in firsts if "test_numerals.py::test_4" in said.partition("# Where")[0])
+    assert "(search): no_change: none of 300 candidates flips every target" in numerals
+    assert "flipped test_numerals.py::test_4; edit: constant at numerals.py:2" in numerals
+    for (
+        said
+    ) in firsts:  # a unit that the search fixed reaches the model only where the oracle called its patch weak
+        assert "test_add" not in said.partition("# Where")[0] or "(search): weak" in said
+    assert (top / "numerals.py").read_text() == right
     assert "a + b" in (top / "calc.py").read_text()
