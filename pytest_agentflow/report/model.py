@@ -179,6 +179,12 @@ class RunReport:
         return self.exit_code is not None and self.exit_code != 2
 
     @property
+    def command(self) -> str:
+        """The command line as one would type it."""
+        words = self.argv if self.argv[:1] == ("pytest",) else ("pytest", *self.argv)
+        return " ".join(w if w and not set(w) & set(" \t'\"\\$&|<>;*?") else repr(w) for w in words)
+
+    @property
     def duration(self) -> float:
         return max(0.0, self.ended - self.began)
 

@@ -79,7 +79,7 @@ class Line:
 def pass_rate(report: RunReport) -> Line | None:
     """None when the suite was never observed."""
     measured = [(f"round {r.number}", r.rate) for r in report.rounds if r.rate.total]
-    if report.after and measured and (report.after != measured[-1][1] or len(measured) == 1):
+    if report.after and measured and report.after != measured[-1][1]:
         measured.append(("after", report.after))
     if not measured:
         return None

@@ -87,7 +87,7 @@ def anchor(attempt: str) -> str:
 
 def _headline(report: RunReport) -> str:
     when = datetime.fromtimestamp(report.began, UTC).strftime("%Y-%m-%d %H:%M UTC") if report.began else ""
-    end = "interrupted" if not report.finished else f"exit code {report.exit_code}"
+    end = f"exit code {report.exit_code}" if report.finished else "unfinished"
     return ", ".join(part for part in (when, end, one_line(report.stop_reason, 200)) if part)
 
 
@@ -117,7 +117,7 @@ def _change(before: Rate, after: Rate) -> str:
 def _facts(report: RunReport) -> list[tuple[str, str, bool]]:
     dirty = " with uncommitted changes" if report.repository.get("dirty") else ""
     rows = [
-        ("command", " ".join(report.argv), True),
+        ("command", report.command, True),
         ("patches", delivered_words(report), False),
         ("spend", run_spend_words(report), False),
         ("head", f"{report.repository.get('head') or ''}{dirty}".strip(), True),

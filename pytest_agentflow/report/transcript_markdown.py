@@ -40,7 +40,7 @@ def _head(report: RunReport) -> str:
         ("stopped", one_line(report.stop_reason) or "not said"),
         ("patches", delivered_words(report) or "none"),
         ("spend", run_spend_words(report)),
-        ("command", code(" ".join(report.argv)) if report.argv else ""),
+        ("command", code(report.command)),
         ("base", code(report.base) if report.base else ""),
         ("python", code(report.python) if report.python else ""),
         ("sandbox", report.sandbox),
