@@ -56,7 +56,7 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(VerdictKind.ERRORED, f"evidence of version {evidence.version} cannot be judged here")
     findings: list[Finding] = []
     for measured in evidence.layers:
-        judged = _speak(measured)
+        judged = speak(measured)
         findings.append(judged.finding)
         if judged.kind is not None:
             return _refused(evidence, measured.layer, judged, findings)
@@ -73,14 +73,15 @@ def _refused(evidence: Evidence, layer: str, judged: Judged, findings: list[Find
     """The refusal, unless the harness found out why no patch can satisfy the targets: then that is the answer."""
     asked = evidence.facts(contradiction.NAME)
     if asked is not None and judged.kind in contradiction.ASKED_AFTER:
-        told = _speak(asked)
+        told = speak(asked)
         findings.append(told.finding)
         if told.kind is VerdictKind.CONTRADICTION:
             return Verdict(told.kind, told.finding.reason, tuple(findings))
     return Verdict(judged.kind or VerdictKind.ERRORED, f"{layer}: {judged.finding.reason}", tuple(findings))
 
 
-def _speak(measured: LayerFacts) -> Judged:
+def speak(measured: LayerFacts) -> Judged:
+    """One layer's judgement; evidence that cannot be read is an error, never a pass and never a crash."""
     name = measured.layer
     if measured.error:
         return error(name, measured.error)

@@ -13,7 +13,7 @@ from pytest_agentflow.core.evidence import Evidence, LayerFacts
 from pytest_agentflow.core.layers import contradiction
 from pytest_agentflow.core.layers.scan import HARNESS, NOTABLE
 from pytest_agentflow.core.model import Attempt, Patch, VerdictKind
-from pytest_agentflow.core.verdict import LAYERS
+from pytest_agentflow.core.verdict import speak
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.stages.contradict import experiment
 from pytest_agentflow.stages.oracle import bare, further, reruns, strength, suite, twins
@@ -50,16 +50,17 @@ def gather(attempt: Attempt, candidate: Patch, ctx: VerifyContext) -> Evidence:
 
 def refusal(facts: LayerFacts) -> VerdictKind | None:
     """What this layer decides, by the same pure judgement as later."""
-    if facts.error:
-        return VerdictKind.ERRORED
-    return None if facts.skipped else LAYERS[facts.layer](facts.facts).kind
+    return speak(facts).kind
 
 
 def _measured(room: Room) -> Iterator[LayerFacts]:
     """Every layer's facts in order. A layer that cannot measure says so: that is never green."""
     for layers, measure in STEPS:
         began = time.monotonic()
-        if all(room.off(layer) for layer in layers):
+        shapes_wanted = layers == ("twins",) and not room.off(
+            "bare call"
+        )  # twins tell how tests are put together
+        if all(room.off(layer) for layer in layers) and not shapes_wanted:
             yield from (LayerFacts(layer, skipped="switched off") for layer in layers)
             continue
         try:
