@@ -341,11 +341,44 @@ def report(directories: Sequence[Path], verbose: bool) -> None:
     )
 
 
+def several(directories: Sequence[Path], work: Path, python: str, most: int) -> None:
+    """Two bugs of one project at once: do the clusters match the bugs?"""
+    found = cases_in(directories)
+    pairs = [
+        (a, b)
+        for n, a in enumerate(found)
+        for b in found[n + 1 :]
+        if a.name.split(" ")[0] == b.name.split(" ")[0] and a.truth[0][0] != b.truth[0][0]
+    ]
+    random.Random(1).shuffle(pairs)
+    good = 0
+    for count, (a, b) in enumerate(pairs[:most], 1):
+        tree = work / ".several"
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.copytree(a.tree, tree, ignore=IGNORED)
+        path = b.truth[0][0]
+        shutil.copy(b.tree / path, tree / path)
+        _, seen, recorded = observe(tree, work / ".scratch-several", python, timeout=120)
+        of_a, of_b = set(a.observation.failing), set(b.observation.failing)
+        targets = tuple(t for t in seen.failing if t in of_a | of_b)
+        clusters = [set(c.targets) for c in stage.localise(seen, recorded, tree, None, targets)]
+        matched = len(clusters) == 2 and (
+            (clusters[0] <= of_a and clusters[1] <= of_b) or (clusters[0] <= of_b and clusters[1] <= of_a)
+        )
+        good += matched
+        sizes = [len(c) for c in clusters]
+        print(
+            f"{a.name} + {b.name}: {len(of_a)} + {len(of_b)} failing, clusters {sizes} {'match' if matched else 'NO'}",
+            flush=True,
+        )
+        print(f"matched so far: {good}/{count}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("job", choices=["seed", "quixbugs", "rank"])
+    parser.add_argument("job", choices=["seed", "quixbugs", "several", "rank"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, default=Path("localisation-work"))
     parser.add_argument("--per", type=int, default=5)
@@ -357,6 +390,8 @@ def main() -> None:
         args.work.mkdir(parents=True, exist_ok=True)
         for project in args.paths:
             seed_project(project.resolve(), args.work.resolve(), args.per, args.python, args.seed)
+    elif args.job == "several":
+        several(args.paths, args.work.resolve(), args.python, args.per)
     elif args.job == "quixbugs":
         args.work.mkdir(parents=True, exist_ok=True)
         quixbugs(args.paths[0].resolve(), args.work.resolve(), args.python)

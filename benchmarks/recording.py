@@ -72,7 +72,7 @@ def options(level: str, out: Path, roots: Sequence[str] = (".",)) -> dict[str, s
     return {"AGENTFLOW_RECORDER": json.dumps({"roots": list(roots), "level": level, "out": str(out)})}
 
 
-def configurations(project: Path, scratch: Path, peers: bool):
+def configurations(project: Path, scratch: Path, python: str):
     """Name -> (arguments, environment). All of them measure the same files: everything under the project."""
     ours = [*OFF, "-p", "pytest_agentflow.child.recorder"]
     found = {
@@ -80,7 +80,7 @@ def configurations(project: Path, scratch: Path, peers: bool):
         "lines": (ours, options("lines", scratch / "lines")),
         "functions": (ours, options("functions", scratch / "functions")),
     }
-    if peers:
+    if python:
         found["cov-context"] = (
             [
                 "-p",
@@ -94,8 +94,11 @@ def configurations(project: Path, scratch: Path, peers: bool):
             ],
             {"COVERAGE_FILE": str(scratch / "coverage.db"), "COVERAGE_CORE": "ctrace"},
         )
+        testmon = "import importlib.util as u, sys; sys.exit(u.find_spec('testmon') is None)"
+        if subprocess.run([python, "-c", testmon], check=False).returncode:
+            return found
         found["testmon"] = (
-            ["-p", "no:cov", "-p", "no:xdist", "--testmon-noselect"],
+            ["-p", "no:cov", "-p", "no:xdist", "--testmon", "--testmon-noselect"],
             {"TESTMON_DATAFILE": str(scratch / "testmon.db")},
         )
     return found
@@ -104,7 +107,7 @@ def configurations(project: Path, scratch: Path, peers: bool):
 def cost(projects: Sequence[Path], python: str, pairs: int, peers: bool) -> None:
     for project in projects:
         scratch = Path(tempfile.mkdtemp())
-        todo = configurations(project, scratch, peers)
+        todo = configurations(project, scratch, python if peers else "")
         plain = todo.pop("plain")
         run(python, project, *plain)  # fills the bytecode cache
         ratios: dict[str, list[float]] = {name: [] for name in todo}
@@ -221,7 +224,7 @@ def sizes(projects: Sequence[Path], python: str) -> None:
     """The map beside coverage's database with contexts, for the same files."""
     for project in projects:
         with tempfile.TemporaryDirectory() as scratch:
-            args, env = configurations(project, Path(scratch), peers=True)["cov-context"]
+            args, env = configurations(project, Path(scratch), python)["cov-context"]
             run(python, project, args, env)
             theirs = (Path(scratch) / "coverage.db").stat().st_size
         mine = len(recorded(project, python, "pytest_agentflow.child.recorder").to_bytes())
