@@ -28,7 +28,7 @@ def _settings(count: int) -> settings:
     )  # fmt: skip
 
 
-def monotone(wanted: int = 25_000) -> None:
+def monotone(wanted: int = 20_000) -> None:
     """Every move on every test of generated changes; only changes that were blocked, and promises that apply, are counted."""
     counts = dict.fromkeys(MOVES, 0)
     blocked = [0, 0]

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from gate_helpers import BODIES, case
@@ -19,6 +20,7 @@ from pytest_agentflow.core.gate.baseline import Baseline
 from pytest_agentflow.core.gate.judge import Brief, Exit, judge
 from pytest_agentflow.core.gate.policy import Policy
 from pytest_agentflow.core.gate.quarantine import Leave, Quarantine
+from pytest_agentflow.core.gate.records import Report
 from pytest_agentflow.core.gate.result import GateResult
 from pytest_agentflow.stages.gate import baseline_of
 
@@ -87,18 +89,22 @@ def text(cases: Cases, producer: str) -> str:
     return SUITES[producer].format("".join(case(n, b) for n, specs in cases.items() for b in specs))
 
 
+@lru_cache(maxsize=4096)
+def _read(content: str, name: str, folder: str) -> Report:
+    path = Path(folder, name)
+    path.write_text(content)
+    return read_report(path, source=name)
+
+
 def verdict(scene: Scene, folder: Path) -> GateResult:
-    """Through files, the reader and the judge: the whole way."""
-    reports = []
-    for n, shard in enumerate(scene.shards, 1):
-        path = folder / f"shard-{n}.xml"
-        path.write_text(text(shard, scene.producer))
-        reports.append(read_report(path, source=path.name))
+    """Through files, the reader and the judge: the whole way. A text that was read before is not read again."""
+    reports = [
+        _read(text(shard, scene.producer), f"shard-{n}.xml", str(folder))
+        for n, shard in enumerate(scene.shards, 1)
+    ]
     baseline: Baseline | None = None
     if scene.base is not None:
-        path = folder / "base.xml"
-        path.write_text(text(scene.base, scene.producer))
-        baseline = baseline_of([read_report(path)], None)
+        baseline = baseline_of([_read(text(scene.base, scene.producer), "base.xml", str(folder))], None)
     leaves = {n: Leave(n, n, "o", "r", TODAY + days, "soon") for n, days in scene.leaves}
     exits = (
         [Exit(scene.exit, {0: "passed", 1: "failed"}.get(scene.exit, "broken"))]

@@ -429,3 +429,10 @@ def test_n45_a_ratchet_holds_the_base_branch_s_rate(bench: Bench) -> None:
         ).code
         == 0
     )
+
+
+def test_n46_a_retry_that_passed_does_not_explain_exit_code_1(bench: Bench) -> None:
+    rules = bench.quarantine(A)
+    assert bench.gate(many(5), *rules, "--pytest-exit", "1").code == 2
+    assert bench.gate(many(5) | {A: ["pass", "pass"]}, *rules, "--pytest-exit", "1").code == 2
+    assert bench.gate(many(5) | {A: "fail"}, *rules, "--pytest-exit", "1").code == 0
