@@ -13,7 +13,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m pytest_agentflow.demo
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

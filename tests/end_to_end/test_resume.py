@@ -42,23 +42,17 @@ def kill_at(project, event: str, *arguments: str) -> None:
     assert process.wait(30) == 2
 
 
-def leftovers() -> list[str]:
-    """Processes of a run that outlived their controller."""
+def leftovers(run: str) -> list[str]:
+    """Processes of a run that outlived their controller: its lanes carry the run's id."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                if f"AGENTFLOW_RUN={run}".encode() in (entry / "environ").read_bytes():
+                    found.append((entry / "cmdline").read_text())
             except OSError:
                 continue
-            if "pytest_agentflow.lanes" in command and "/proc" not in command:
-                found.append(command)
     return found
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> dict:
-    return {}
 
 
 EVENTS = [
@@ -81,7 +75,6 @@ def test_a_killed_run_resumes_to_the_same_tree(calc, event: str) -> None:
     done = calc.pytest("--agent-resume")
     assert done.code == 0, done
     text = (calc.top / "calc.py").read_text()
-    assert text == (calc.top / "calc.py").read_text().replace("a - b", "a + b")
     assert "return a + b\n" in text and "return a + a\n" in text and "return a / 2\n" in text
     counts = Counter(e["data"]["attempt"] for e in calc.journal() if e["event"] == "verified")
     assert set(counts) == {"r1-a1", "r1-a2"}
@@ -184,4 +177,4 @@ def test_an_interrupted_run_cleans_up_and_prints_how_to_resume(
     run = calc.run_directory().name
     base = Path(f"/tmp/agentflow-{os.getuid()}")
     assert not list(base.glob(f"{run}-*"))
-    assert not leftovers()
+    assert not leftovers(run)
