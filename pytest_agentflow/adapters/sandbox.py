@@ -124,9 +124,9 @@ def _landlock_rung() -> Rung:
         works,
         why,
         "unprivileged: writes only to the workspace, hidden places unreadable, no ptrace or /proc of processes outside"
-        + (", no TCP" if version >= 4 else "")
+        + (", no TCP connections" if version >= 4 else "")
         + (", no signals to processes outside" if version >= 6 else ""),
-        "names and sizes in hidden places can be seen (stat); UDP and unix sockets by path are open; no TCP means no loopback either"
+        "names and sizes in hidden places can be seen (stat); UDP and unix sockets by path are open; no TCP connections means none to loopback either; binding a port is open"
         + ("" if version >= 4 else "; TCP is open on this kernel"),
         "" if works else "Use a kernel with CONFIG_SECURITY_LANDLOCK and `landlock` in the `lsm=` list.",
     )
