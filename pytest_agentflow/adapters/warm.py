@@ -12,6 +12,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -331,15 +332,18 @@ class WarmRunner:
 
     def _run_cold(self, job: Job) -> tuple[Job, WarmVerdict]:
         """Write the candidate to the tree, run a session of its own, put the tree back."""
+        self._n += 1
+        # A directory of its own: bytecode is checked by second and size, which a candidate may share with the base.
+        scratch = self._scratch / "cold" / str(self._n)
         began, kept = time.monotonic(), {p: (self._tree / p).read_bytes() for p in job.files}
         try:
             for path, data in job.files.items():
                 (self._tree / path).write_bytes(data)
             record = run_session(
-                self._spec,
+                replace(self._spec, bytecode=""),
                 self._tree,
                 ids=job.ids,
-                scratch=self._scratch / "cold",
+                scratch=scratch,
                 timeout=max(job.limits.wall, 60.0),
                 ordered=True,
                 text=False,
@@ -347,6 +351,7 @@ class WarmRunner:
         finally:
             for path, data in kept.items():
                 (self._tree / path).write_bytes(data)
+            shutil.rmtree(scratch, ignore_errors=True)
         outcomes = {i: record.results[i].outcome if i in record.results else Outcome.MISSING for i in job.ids}
         messages = {
             i: f"{r.failure.kind}: {r.failure.message}" for i, r in record.results.items() if r.failure
