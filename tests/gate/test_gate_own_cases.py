@@ -436,3 +436,8 @@ def test_n46_a_retry_that_passed_does_not_explain_exit_code_1(bench: Bench) -> N
     assert bench.gate(many(5), *rules, "--pytest-exit", "1").code == 2
     assert bench.gate(many(5) | {A: ["pass", "pass"]}, *rules, "--pytest-exit", "1").code == 2
     assert bench.gate(many(5) | {A: "fail"}, *rules, "--pytest-exit", "1").code == 0
+
+
+def test_n47_a_duplicated_skip_is_not_a_settled_flaky_test(bench: Bench) -> None:
+    for specs in (["skip", "pass"], ["skip", "pass", "skip", "pass"], ["skip", "pass", "pass"]):
+        assert bench.gate(many(5) | {A: specs}, "--flaky", "allow").code == 1

@@ -81,7 +81,8 @@ def _standing(identity: str, found: list[tuple[str, Case]]) -> Standing:
         identity,
         state,
         len(attempts),
-        all(a.outcome is Outcome.PASSED for a in last.values()),
+        all(a.outcome is Outcome.PASSED for a in last.values())
+        and not any(a.outcome in (Outcome.SKIPPED, Outcome.XFAILED) for a in attempts),
         _streak(attempts),
         tuple(sorted({signature(a) for a in bad if a.cause != "retried"})),
         worst.message,
