@@ -2,7 +2,6 @@
 
     python benchmarks/search.py seeded PROJECT.tar.gz… --bugs 8      seeded single bugs, real localisation
     python benchmarks/search.py warm PROJECT.tar.gz…                 what a candidate costs, warm and cold; do they agree?
-    python benchmarks/search.py triple PROJECT.tar.gz…               three bugs in one project, one attempt per cluster
 
 Give source distributions that hold their tests (`pip download --no-binary :all: --no-deps NAME`). Every second covering
 test is hidden from the agent. `accepted`: a cold run of visible tests and guards is green; `wrong`: accepted, but a hidden
@@ -25,7 +24,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from search_harness import Case, attempt, cpu_seconds, green, red, with_files
+from search_harness import Case, attempt, cpu_seconds, green, with_files
 from seeding import Bug, bugs
 
 from pytest_agentflow.adapters import coverage_map
@@ -51,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["seeded", "warm", "triple"])
+    parser.add_argument("what", choices=["seeded", "warm"])
     parser.add_argument("projects", nargs="+", type=Path)
     parser.add_argument("--bugs", type=int, default=8, help="bugs per project")
     parser.add_argument("--seed", type=int, default=1)
@@ -67,12 +66,12 @@ def main() -> int:
             if project.problem:
                 print(f"{archive.name}: left out ({project.problem})", flush=True)
                 continue
-            rows += {"seeded": seeded, "warm": warm, "triple": triple}[args.what](project, args)
+            rows += {"seeded": seeded, "warm": warm}[args.what](project, args)
         finally:
             shutil.rmtree(root, ignore_errors=True)
         if args.json:
             args.json.write_text(json.dumps(rows, indent=1))
-    {"seeded": seeded_summary, "warm": warm_summary, "triple": triple_summary}[args.what](rows)
+    {"seeded": seeded_summary, "warm": warm_summary}[args.what](rows)
     return 0
 
 
@@ -307,19 +306,6 @@ def warm_summary(rows: list[dict]) -> None:
     from search_warm import summary
 
     summary(rows)
-
-
-def triple(project: Project, args: argparse.Namespace) -> list[dict]:
-    from search_triple import three_at_once
-
-    return three_at_once(project, args)
-
-
-def triple_summary(rows: list[dict]) -> None:
-    fixed = sum(r["all_fixed"] for r in rows)
-    print(
-        f"\n{len(rows)} cases, all three fixed in {fixed}; median wall {statistics.median([r['wall'] for r in rows] or [0]):.0f} s"
-    )
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def _at_node(node, function, names, code, put) -> Iterator[Bug]:
         yield put(node.type, "ZeroDivisionError", "exception-type")
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
         yield put(node.exc.func, "RuntimeError", "exception-type")
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) or isinstance(node, ast.AugAssign):
+    if (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)) or isinstance(node, ast.AugAssign):
         yield put(node, "pass", "deleted-statement")
     if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
         yield put(node, f"{code(node.target)} = {code(node.value)}", "accumulator")

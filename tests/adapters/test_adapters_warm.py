@@ -370,7 +370,7 @@ def test_warm_and_cold_agree_on_many_candidates(tree: Path, tmp_path: Path) -> N
         {"shapes.py": source}, {("shapes.py", n): 1.0 for n in range(1, len(source.lines) + 1)}, 3
     )
     real = [r.edits for r in ranked if normal_form(source, *r.edits) is not None]
-    chosen = real[:: max(1, len(real) // 25)][:25]
+    chosen = real[:: max(1, len(real) // 12)][:12]
     ids = tuple(PREFIX + n for n in names() if n != "test_in_a_process_of_its_own")
     lean = spec(
         env={"PATH": os.environ["PATH"], "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
