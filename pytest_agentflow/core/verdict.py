@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pytest_agentflow.core.evidence import VERSION, Evidence, LayerFacts
 from pytest_agentflow.core.layers import (
@@ -48,6 +49,27 @@ LAYERS: Mapping[str, Callable[[Facts], Judged]] = {
 
 
 def judge(evidence: Evidence) -> Verdict:
+    """The verdict, in words that name no held-out test: they reach the next attempt."""
+    verdict = _judge(evidence)
+    held = evidence.facts("held-out")
+    hidden = (
+        sorted({i for part in held.facts.values() if isinstance(part, Mapping) for i in part}, key=len)
+        if held
+        else []
+    )
+    if not hidden:
+        return verdict
+    findings = tuple(replace(f, reason=_unnamed(f.reason, hidden)) for f in verdict.findings)
+    return Verdict(verdict.kind, _unnamed(verdict.reason, hidden), findings)
+
+
+def _unnamed(words: str, hidden: list[str]) -> str:
+    for nodeid in reversed(hidden):
+        words = words.replace(nodeid, "a held-out test")
+    return words
+
+
+def _judge(evidence: Evidence) -> Verdict:
     """The first layer that refuses decides; with none, the patch is plausible, or weak where a layer says so.
 
     Layers speak in the order in which they were measured; one that is missing without a refusal before it is an error.

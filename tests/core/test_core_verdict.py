@@ -96,6 +96,13 @@ def test_a_held_out_refusal_names_no_test() -> None:
     )
 
 
+def test_no_other_layer_names_a_held_out_test_either() -> None:
+    told = {"t.py::test_h": {"control": "red", "unreached": [], "sites": []}}
+    verdict = judge(evidence(twins={"problem": None, "targets": told}))
+    assert verdict.kind is VerdictKind.TAMPERED
+    assert "test_h" not in verdict.reason + "".join(f.reason for f in verdict.findings)
+
+
 def test_the_number_of_repetitions_follows_from_the_confidence() -> None:
     assert repeats_for(0.95) == 29
     assert excluded_rate(29, 0.95) < 0.1 < excluded_rate(28, 0.95)
