@@ -152,6 +152,9 @@ def spend_words(spend: Spend) -> str:
 def delivered_words(report: RunReport) -> str:
     """Where the accepted patches are, with the reason when that is not where they were meant to go."""
     delivered = report.delivered
+    waiting = sum(bool(a.tree) for a in report.attempts)
+    if not report.finished and waiting and not delivered.how:
+        return f"{count(waiting, 'accepted patch', 'accepted patches')}, not delivered yet: the tree is unchanged"
     words = {
         "tree": f"in the working tree ({count(len(delivered.files), 'file')})",
         "branch": "on their branch only",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from report_journals import Journal
+from report_journals import Journal, repaired
 
 from pytest_agentflow.report.model import RunReport, build
 from pytest_agentflow.report.terminal import Paper, attempt, summary
@@ -106,3 +106,9 @@ def test_a_run_that_is_still_going_is_unfinished_and_not_called_interrupted(inte
         .say(1, "observed", round=1, pass_rate=[1, 2], failing=["t.py::a"])
     )
     assert ", unfinished in" in summary(build(going.events, {}), Paper(120)).splitlines()[-1]
+
+
+def test_patches_accepted_before_an_interruption_are_not_called_delivered() -> None:
+    events, attempts = repaired()
+    text = summary(build(events[:-1], attempts), Paper(120))
+    assert "2 accepted patches, not delivered yet: the tree is unchanged" in text
