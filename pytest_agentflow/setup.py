@@ -81,6 +81,8 @@ def _session(request: Request, repository: Repository, home: Path) -> int:
     def progress(name: str, data: Mapping[str, Any]) -> None:
         if name == "attempt":
             view.progress(data["attempt"], data["text"], data["numbers"])
+        elif name == "note":
+            view.note(data["text"])
         else:
             view.stage(name, data.get("text", ""))
 
@@ -293,7 +295,7 @@ def _complete(parts: _Parts, journal: Journal, progress: Any, plugins: pluggy.Pl
     deadline = settings.agent_deadline
     temp = workspaces.private_root(parts.id, parts.repository.top)
     pool = Pool(temp, run=parts.id)
-    tools = None if parts.spec.sandbox == "none" else tool_bytecode(parts.spec, temp)
+    tools = None if parts.spec.sandbox == "none" else tool_bytecode(parts.spec, workspaces.base_directory())
     return Run(
         id=parts.id,
         directory=parts.directory,

@@ -35,8 +35,11 @@ _PLUGINS = ("session", "twins", "sentinels", "reruns")
 
 
 def tool_bytecode(spec: RunSpec, root: Path) -> Path | None:
-    """The directory for `pycache_prefix`, made once below `root`; None where it could not be made."""
-    place = root / f"tools-{zlib.crc32(repr((spec.python, spec.site_paths)).encode()):08x}"
+    """The directory for `pycache_prefix`, made once below `root` and kept for later runs; None where it could not be made.
+
+    Python checks compiled code against its source's time and size, so a kept directory never goes stale.
+    """
+    place = root / f"tools-{zlib.crc32(repr((spec.python, spec.site_paths, _installed(spec))).encode()):08x}"
     if place.is_dir():
         return place
     building = root / f"building-{uuid.uuid4().hex[:8]}"
@@ -65,6 +68,12 @@ def tool_bytecode(spec: RunSpec, root: Path) -> Path | None:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return place
+
+
+def _installed(spec: RunSpec) -> list[tuple[str, int]]:
+    """The package directories with their times: what is installed later asks for another cache."""
+    places = [*Path(spec.python).parent.parent.glob("lib/python*/site-packages"), *map(Path, spec.site_paths)]
+    return [(str(p), p.stat().st_mtime_ns) for p in places if p.is_dir()]
 
 
 def lend(cache: Path | None, scratch: Path, spec: RunSpec) -> tuple[str, ...]:

@@ -227,6 +227,7 @@ def questions(
     suite_seconds: float,
     coverage: tuple[int, int],
     worst: tuple[int, int, float],
+    searches: bool = True,
 ) -> Questions:
     """Answer: verifiable? decomposable? mechanical? `coverage` is (covered, all) lines of the suspects' files;
     `worst` is (attempts, tokens, dollars).
@@ -238,7 +239,7 @@ def questions(
         f"verifiable: tests reach {share:.0%} of the suspect units' lines, {flaky} of {failing} failures are flaky, "
         f"one run of the suite takes {suite_seconds:.1f} s",
         f"decomposable: {len(clusters)} clusters, {overlapping} pairs share a suspect file",
-        "mechanical: the search tries first and costs nothing" if clusters else "nothing to do",
+        _mechanical(len(clusters), searches),
     ]
     return Questions(
         covered_lines=coverage[0],
@@ -252,6 +253,16 @@ def questions(
         worst_tokens=worst[1],
         worst_usd=worst[2],
         verdict="; ".join(words),
+    )
+
+
+def _mechanical(clusters: int, searches: bool) -> str:
+    if not clusters:
+        return "nothing to do"
+    return (
+        "mechanical: the search tries first and costs nothing"
+        if searches
+        else "mechanical: not asked, the search is left out"
     )
 
 

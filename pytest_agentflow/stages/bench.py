@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_agentflow.adapters import sandbox
-from pytest_agentflow.adapters.broker import BrokerError, Link
+from pytest_agentflow.adapters.broker import BrokerError
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.agents.base import OverBudget
 from pytest_agentflow.core import codec
@@ -19,10 +19,16 @@ from pytest_agentflow.core.model import SessionRecord, Spend
 PROGRESS_EVERY = 0.25  # seconds; a faster agent's lines are dropped, the last state is never far
 
 
+class Asking(Protocol):
+    """A way to the controller's desk: a lane's link, or the desk itself."""
+
+    def ask(self, verb: str, **payload: Any) -> Any: ...
+
+
 class LaneBench:
     """`agents.base.Bench` over the broker's link. Screening runs take a CPU slot; verdicts are made elsewhere."""
 
-    def __init__(self, link: Link, attempt: str, workspace: Path, scratch: Path, spec: RunSpec) -> None:
+    def __init__(self, link: Asking, attempt: str, workspace: Path, scratch: Path, spec: RunSpec) -> None:
         self._link = link
         self._attempt = attempt
         self._workspace = workspace
@@ -120,7 +126,7 @@ class LaneBench:
 
 
 @contextmanager
-def slot(link: Link) -> Iterator[None]:
+def slot(link: Asking) -> Iterator[None]:
     """Hold one of the run's CPU slots."""
     link.ask("slot")
     try:

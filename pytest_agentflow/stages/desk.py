@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_agentflow.adapters.broker import BrokerError
 from pytest_agentflow.agents import preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import lines_changed
@@ -244,6 +245,15 @@ class Desk:
     def on_lifeline(self, _: Mapping[str, Any]) -> None:
         """Never answered: the end of this connection tells a lane that its controller is gone."""
         threading.Event().wait()
+
+    # an agent's bench inside the controller -------------------------------------------------------
+
+    def ask(self, verb: str, **payload: Any) -> Any:
+        """What a lane's link does, from the controller itself: for the probe before a fan-out."""
+        try:
+            return self.handle(verb, {"lane": "controller", **payload})
+        except OverBudget as refused:
+            raise BrokerError(type(refused).__name__, str(refused)) from None
 
     # results -------------------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ def _questions(
         observation.duration,
         (covered, total),
         _worst(run, len(clusters)),
+        "search" in run.bounds.agents,
     )
 
 

@@ -15,7 +15,7 @@ from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.adapters.snapshot import Snapshot
 from pytest_agentflow.adapters.toolcache import lend, tool_bytecode
-from pytest_agentflow.adapters.workspaces import Pool
+from pytest_agentflow.adapters.workspaces import Pool, base_directory
 from pytest_agentflow.core.model import Attempt, Patch, SessionRecord, TestResult
 from pytest_agentflow.core.scope import ScopePolicy
 
@@ -98,7 +98,7 @@ class Room:
                 tools = (
                     ()
                     if given
-                    else lend(tool_bytecode(self.ctx.spec, self.ctx.pool.root), scratch, self.ctx.spec)
+                    else lend(tool_bytecode(self.ctx.spec, base_directory()), scratch, self.ctx.spec)
                 )
                 yield workspace, scratch, replace(self.ctx.spec, readable=(*closed, *tools))
             finally:
