@@ -30,6 +30,7 @@ from pytest_agentflow.child.warm_server import Message, receive, send
 from pytest_agentflow.core.model import Outcome
 
 HOT, FRESH, COLD = "hot", "fresh", "cold"
+FULL = 1_000
 BATCH = "batch"  # many candidates in one process: good for screening out, for nothing else
 WARM_ARGS = ("-p", "pytest_agentflow.child.warm", "-p", "no:cacheprovider")
 # Without xdist, because other plugins start threads when it is there; with it where the project's own options need it.
@@ -128,13 +129,16 @@ class WarmRunner:
         (scratch / "forks").mkdir(parents=True, exist_ok=True)
         fds = [end.fileno() for end in ends]
         env = child_environment(self._spec, self._tree, scratch, 0, {CHANNELS: ",".join(map(str, fds))})
-        argv = session_argv(self._spec, self._tree, scratch, None, (), (*WARM_ARGS, *extra))
+        spec = self._spec
+        if "no:xdist" in extra:  # then no argument of xdist's may be left
+            spec = replace(spec, plugins=tuple(p for p in spec.plugins if p != "xdist"))
+        argv = session_argv(spec, self._tree, scratch, None, (), (*WARM_ARGS, *extra))
         box = sandbox.Box(
             kind=self._spec.sandbox,
             network=self._spec.network,
             writable=(self._tree, self._scratch),
             hidden=tuple(Path(p) for p in self._spec.hidden),
-            readable=tuple(Path(p) for p in self._spec.readable),
+            readable=tuple(Path(p) for p in (*self._spec.readable, self._spec.bytecode) if p),
             memory_mb=self._spec.memory_mb,
             file_mb=self._spec.file_mb,
         )
@@ -213,8 +217,17 @@ class WarmRunner:
 
     @property
     def busy(self) -> int:
-        """Requests under way (a batch is one) and results that wait to be taken."""
-        return len(self._jobs) + len(self._batches) + len(self._cold) + len(self._ready)
+        """Requests under way (a batch is one) and results that wait to be taken.
+
+        A cold run writes to the tree, so nothing may run beside it: while one waits, this counts as full.
+        """
+        return (
+            (FULL if self._cold else 0)
+            + len(self._jobs)
+            + len(self._batches)
+            + len(self._cold)
+            + len(self._ready)
+        )
 
     def judge(
         self, files: Mapping[str, bytes], ids: Sequence[str], limits: Limits | None = None

@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Generator
 from importlib import import_module
@@ -26,6 +25,7 @@ import pytest
 from pytest_agentflow.child import conditions as conditions_module
 from pytest_agentflow.child import probe
 from pytest_agentflow.child.session import describe_failure
+from pytest_agentflow.child.threads import threads_alive
 from pytest_agentflow.core.conditions import Conditions
 from pytest_agentflow.core.outcomes import to_top_level
 
@@ -224,20 +224,6 @@ def prepare_process(config: pytest.Config, job: dict[str, Any]) -> None:
             config.pluginmanager.unregister(plugin)
     os.environ.update(job.get("env", {}))
     conditions_module.apply(Conditions.from_json(job.get("conditions", {})))
-
-
-PLUGINS = ("pytest_", "_pytest", "xdist", "execnet")
-
-
-def threads_alive() -> int:
-    """Threads beside this one, also those that Python does not know; idle servers of pytest's own plugins left out."""
-    try:
-        tasks = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - threads started from C, too
-    except OSError:
-        tasks = threading.active_count()
-    targets = [getattr(t, "_target", None) for t in threading.enumerate()]
-    theirs = [t for t in targets if (getattr(t, "__module__", None) or "").startswith(PLUGINS)]
-    return tasks - 1 - len(theirs)
 
 
 def shared_fixtures(item: pytest.Item) -> list[str]:

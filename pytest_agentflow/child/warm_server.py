@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_agentflow.child.threads import threads_alive
+
 Message = dict[str, Any]
 Say = Callable[[Message], None]
 LAST_WORD = b"\n\n"
@@ -43,8 +45,8 @@ def _exactly(fd: int, size: int) -> bytes:
 
 
 def threads() -> int:
-    """Threads of this process, native ones included: a fork carries only one of them over."""
-    return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - nothing else counts native threads
+    """Threads of this process that a fork would lose, itself included: a fork carries only one of them over."""
+    return threads_alive() + 1
 
 
 @dataclass

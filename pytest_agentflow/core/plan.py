@@ -14,6 +14,10 @@ from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, VerdictKind
 
 SEARCH_SECONDS_BEFORE_MODEL = 60.0
+SEARCH_SECONDS = (
+    90.0  # the search finds early or hardly at all; --agent-attempt-timeout above the default gives it more
+)
+DEFAULT_TIMEOUT = 900.0
 
 
 class StopReason(StrEnum):
@@ -41,7 +45,7 @@ class Bounds:
     retries: int = 3
     max_attempts: int = 1000
     holdout: float = 0.25
-    timeout: float = 900.0
+    timeout: float = DEFAULT_TIMEOUT
     seed: int = 0
     fingerprint: str = ""  # versions of agents, model, settings: part of every key
 
@@ -122,8 +126,11 @@ def first_attempts(
 
 
 def _timeout(agent: str, bounds: Bounds) -> float:
-    cascade = agent == "search" and len(bounds.agents) > 1
-    return min(bounds.timeout, SEARCH_SECONDS_BEFORE_MODEL) if cascade else bounds.timeout
+    if agent != "search":
+        return bounds.timeout
+    if len(bounds.agents) > 1:
+        return min(bounds.timeout, SEARCH_SECONDS_BEFORE_MODEL)
+    return SEARCH_SECONDS if bounds.timeout == DEFAULT_TIMEOUT else bounds.timeout
 
 
 _FINAL = (VerdictKind.PLAUSIBLE, VerdictKind.CONTRADICTION, VerdictKind.OVER_BUDGET, VerdictKind.UNRESOLVED)

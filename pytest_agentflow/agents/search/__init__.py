@@ -29,7 +29,9 @@ EVIDENCE_MOST = 600  # repairs suggested by an exception
 PAIRS_MOST = 4000  # second edits tried on top of a near miss
 ENOUGH = 12  # plausible patches after which looking for more stops
 LOOK_ON = 0.3  # after the first plausible patch, go on for that share of the candidates tried so far …
-LOOK_ON_LEAST = 300  # … and at least that many
+LOOK_ON_LEAST = 300  # … and at least that many …
+LOOK_ON_MOST = 10.0  # seconds
+LOOK_ON_SECONDS = 2.0  # … but not longer than this, or half of the time it took
 
 
 class SearchAgent:
@@ -178,10 +180,12 @@ class Search:
         self, screening: Screening, queue: Sequence[Ranked], share: float, prefix: Trial | None = None
     ) -> None:
         """Try candidates in order, each on top of `prefix`, until the given share of the deadline is used."""
-        enough = 0
+        enough, until = 0, 0.0
         before = prefix.edits if prefix else ()
         for ranked in queue:
-            if self._over(screening, share) or (enough and screening.tried >= enough):
+            if self._over(screening, share):
+                break
+            if enough and (screening.tried >= enough or time.monotonic() > until):
                 break
             edits = (*before, *ranked.edits)
             files = self._files(edits)
@@ -191,7 +195,14 @@ class Search:
                 screening.collect()
             screening.offer(Trial(edits, ranked.cost + (prefix.cost if prefix else 0.0), files))
             if screening.plausible and not enough:
+                self.notes["first_plausible"] = {
+                    "tried": screening.tried,
+                    "seconds": round(time.monotonic() - self.began, 2),
+                }
                 enough = screening.tried + max(LOOK_ON_LEAST, int(LOOK_ON * screening.tried))
+                until = time.monotonic() + min(
+                    LOOK_ON_MOST, max(LOOK_ON_SECONDS, 0.5 * (time.monotonic() - self.began))
+                )
             self._tell(screening)
         else:
             self.stopped = self.stopped or ALL_TRIED
