@@ -32,6 +32,12 @@ _BOOTSTRAP = (
 
 def take_over(config: pytest.Config) -> int:
     """Start the controller, wait for it, and return its exit code."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(
+            in_=True
+        )  # the controller speaks to the terminal itself, and may ask there
+    sys.stdout.flush()
     try:
         request = handover(config)
     except AgentflowError as error:

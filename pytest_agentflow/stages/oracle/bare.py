@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_agentflow.adapters.bare import run_bare
@@ -50,8 +51,10 @@ def _run(room: Room, ids: Sequence[str], tree: Snapshot, *, mask: bool) -> Told:
         return told
     with room.lease(tree) as (workspace, scratch, spec):
         hidden = [workspace / p for p in room.test_files() if p.endswith(".py")]
+        beside = dict.fromkeys(_import_root(room, p) for p in sources)
+        plain = replace(spec, import_roots=tuple(dict.fromkeys([*spec.import_roots, *beside])))
         answers, problem = run_bare(
-            spec, workspace, scratch, sources=sources, tests=tests, hidden=hidden, timeout=room.limit(ids)
+            plain, workspace, scratch, sources=sources, tests=tests, hidden=hidden, timeout=room.limit(ids)
         )
     for test in tests:
         target = test["id"]
@@ -74,6 +77,14 @@ def _sources(room: Room, ids: Sequence[str], mask: bool) -> tuple[dict[str, str]
                 continue
             sources[name], bares[name] = bare.source, bare
     return sources, {p: b for p, b in bares.items() if sources.get(p)}
+
+
+def _import_root(room: Room, path: str) -> str:
+    """The directory that pytest puts on the import path for a test file: helpers beside it are imported from there."""
+    place = posixpath.dirname(path)
+    while posixpath.join(place, "__init__.py") in room.ctx.base.files:
+        place = posixpath.dirname(place)
+    return place or "."
 
 
 def _conftests(room: Room, path: str) -> list[str]:
