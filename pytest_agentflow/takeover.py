@@ -110,11 +110,20 @@ def _secret_names(settings: Settings) -> tuple[str, ...]:
 
 
 def _table(config: pytest.Config) -> dict[str, Any]:
-    path = config.rootpath / "pyproject.toml"
-    if not path.is_file():
-        return {}
-    try:
-        with path.open("rb") as stream:
-            return dict(tomllib.load(stream).get("tool", {}).get("agentflow", {}))
-    except tomllib.TOMLDecodeError as error:
-        raise AgentflowError(f"{path} is not valid TOML: {error}.", "Mend it and start again.") from None
+    """`[tool.agentflow]` of the rootdir's pyproject.toml, else of the nearest one at or above where the user stands."""
+    where = config.invocation_params.dir
+    for place in dict.fromkeys([config.rootpath, where, *where.parents]):
+        path = place / "pyproject.toml"
+        if path.is_file():
+            try:
+                with path.open("rb") as stream:
+                    table = tomllib.load(stream).get("tool", {}).get("agentflow")
+            except tomllib.TOMLDecodeError as error:
+                raise AgentflowError(
+                    f"{path} is not valid TOML: {error}.", "Mend it and start again."
+                ) from None
+            if table is not None:
+                return dict(table)
+        if (place / ".git").exists() and place != config.rootpath:
+            break
+    return {}

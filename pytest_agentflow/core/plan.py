@@ -13,6 +13,7 @@ from pytest_agentflow.core.events import content_key
 from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, VerdictKind
 
+LOST_MOST = 2  # a unit whose lane dies a third time is given up
 SEARCH_SECONDS_BEFORE_MODEL = 60.0
 SEARCH_SECONDS = (
     90.0  # the search finds early or hardly at all; --agent-attempt-timeout above the default gives it more
@@ -144,7 +145,12 @@ def follow_up(attempt: Attempt, tried: Sequence[AttemptResult], bounds: Bounds) 
     fresh; the same patch twice ends the unit.
     """
     last = tried[-1].verdict
-    if last.kind in _FINAL or len(tried) >= bounds.retries + len(bounds.agents) - 1:
+    lost = sum(r.verdict.kind is VerdictKind.LOST for r in tried)
+    if (
+        last.kind in _FINAL
+        or lost > LOST_MOST
+        or len(tried) - lost >= bounds.retries + len(bounds.agents) - 1
+    ):
         return None
     agent = attempt.agent
     by_agent = [r for r in tried if r.agent == agent and r.verdict.kind is not VerdictKind.LOST]

@@ -88,6 +88,13 @@ class Desk:
         with self._change:
             return not self.in_flight and (not self.pending or self.stopping is not None)
 
+    def abandon(self) -> None:
+        """The run is interrupted: what is under way is neither judged nor journalled, so that a resumed run makes it again."""
+        with self._change:
+            self.stopping = self.stopping or "interrupted"
+            self.in_flight.clear()
+            self._change.notify_all()
+
     def reconcile(self) -> None:
         """Every attempt that was handed out and came back without a result is lost, and planned again or given up."""
         with self._change:

@@ -170,6 +170,9 @@ def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, number: int,
         )  # fmt: skip
         try:
             _attend(run, desk, process)
+        except BaseException:
+            desk.abandon()
+            raise
         finally:
             _end(process)
 

@@ -124,8 +124,9 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
 
 def test_the_project_goes_from_red_to_green(fixed: Finished) -> None:
     assert fixed.done.returncode == 0, fixed.done.stdout + fixed.done.stderr
-    assert "FIXED test_calc.py::test_add" in fixed.done.stdout
-    assert "FIXED test_calc.py::test_mul" in fixed.done.stdout
+    # One target each, so nothing can be held out: fixed, and said to be weak.
+    assert "PLAUSIBLE BUT WEAK test_calc.py::test_add" in fixed.done.stdout
+    assert "PLAUSIBLE BUT WEAK test_calc.py::test_mul" in fixed.done.stdout
     assert (fixed.top / "calc.py").read_text() == CALC.replace("a - b", "a + b").replace("mul(a, b):\n    return a + b", "mul(a, b):\n    return a * b")  # fmt: skip
 
 
@@ -141,7 +142,8 @@ def test_an_instruction_in_the_repository_changed_no_file_outside_the_scope(fixe
 
 def test_the_run_directory_tells_every_turn_tool_call_token_and_dollar(fixed: Finished) -> None:
     logs = "".join(path.read_text() for path in fixed.directory.glob("attempts/*/agent.log"))
-    assert logs.count("== turn ") == len(fixed.completed) == len(set(fixed.completed))
+    # A second reviewer that asks the same thing is answered from the journal: a turn in the log, no request.
+    assert logs.count("== turn ") >= len(fixed.completed) == len(set(fixed.completed))
     assert "run_tests" in logs
     assert "outside the scope" in logs
     events = [

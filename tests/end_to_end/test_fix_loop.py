@@ -133,20 +133,20 @@ def test_a_patch_that_breaks_a_passing_test_is_refused_and_never_reaches_the_tre
 
 
 def test_two_patches_that_clash_only_together_are_bisected_and_the_pair_is_named(empty) -> None:
-    empty.write("limits.py", "LOW = 0\nHIGH = 0\n")
+    empty.write("limits.py", "def low():\n    return 0\n\n\ndef high():\n    return 0 * 1\n")
     empty.write(
         "test_limits.py",
-        "from limits import HIGH, LOW\n\n\ndef test_low():\n    assert LOW == 5\n\n\n"
-        "def test_high():\n    assert HIGH == 7\n\n\ndef test_not_both():\n    assert LOW + HIGH < 12\n",
+        "from limits import high, low\n\n\ndef test_low():\n    assert low() == 5\n\n\n"
+        "def test_high():\n    assert high() == 7\n\n\ndef test_not_both():\n    assert low() + high() < 12\n",
     )
     empty.write("pyproject.toml", '[tool.pytest.ini_options]\npythonpath = ["."]\n')
     low = {
         "target": "test_limits.py::test_low",
-        "edits": [{"path": "limits.py", "old": "LOW = 0", "new": "LOW = 5"}],
+        "edits": [{"path": "limits.py", "old": "return 0\n\n", "new": "return 5\n\n"}],
     }
     high = {
         "target": "test_limits.py::test_high",
-        "edits": [{"path": "limits.py", "old": "HIGH = 0", "new": "HIGH = 7"}],
+        "edits": [{"path": "limits.py", "old": "return 0 * 1", "new": "return 7"}],
     }
     empty.configure(both={"rules": [low, high]})
     empty.commit()
