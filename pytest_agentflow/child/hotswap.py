@@ -133,8 +133,7 @@ def function_code(
     tree = ast.parse(_skeleton(base, function, classes, body), base.path)
     if bell:
         add_bell(tree, *bell)
-    module = compile(tree, base.path, "exec", base.flags, dont_inherit=True)
-    code = module
+    code: CodeType = compile(tree, base.path, "exec", base.flags, dont_inherit=True)
     for name in (*classes, function.name):
         inner = [c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name]
         if len(inner) != 1:

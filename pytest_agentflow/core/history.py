@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ def _past(nodeid: str, entries: Sequence[tuple[PastRun, str]]) -> PastTest:
         failures=failures,
         retried_green=sum(v[0] == "f" and "p" in v for _, v in entries),
         flipped_trees=tuple(sorted(t for t, v in trees.items() if v == {"p", "f"})),
-        flips=sum(a != b for a, b in zip(firsts, firsts[1:], strict=False)),
+        flips=sum(a != b for a, b in itertools.pairwise(firsts)),
         streak=streak,
         low=low,
         high=high,
