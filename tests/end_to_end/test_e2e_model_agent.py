@@ -86,12 +86,13 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     lock = threading.Lock()
 
     def script(request: Request) -> Reply:
-        if "refute" in str(request.body.get("system")):
-            return tool("no_objection")
+        reviews = "refute" in str(request.body.get("system"))
         with lock:
-            if burst:
+            if burst and not reviews:
                 return burst.pop(0)
             completed.append(request.headers["idempotency-key"])
+        if reviews:
+            return tool("no_objection")
         if request.turn == 0:
             return tool("str_replace_based_edit_tool", command="create", path="conftest.py", file_text="collect_ignore = ['test_calc.py']")  # fmt: skip
         return [fix(request), tool("run_tests"), text(f"fixed, and by the way {KEY}")][
@@ -142,8 +143,7 @@ def test_an_instruction_in_the_repository_changed_no_file_outside_the_scope(fixe
 
 def test_the_run_directory_tells_every_turn_tool_call_token_and_dollar(fixed: Finished) -> None:
     logs = "".join(path.read_text() for path in fixed.directory.glob("attempts/*/agent.log"))
-    # A second reviewer that asks the same thing is answered from the journal: a turn in the log, no request.
-    assert logs.count("== turn ") >= len(fixed.completed) == len(set(fixed.completed))
+    assert logs.count("== turn ") == len(fixed.completed) == len(set(fixed.completed))
     assert "run_tests" in logs
     assert "outside the scope" in logs
     events = [
