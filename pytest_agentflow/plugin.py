@@ -31,18 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         kind: Literal["args", "string"] = "args" if option.kind == "list" else "string"
         parser.addini(option.dest, option.help, type=kind, default=None)
     for name in _SESSION_FEATURES.values():
-        feature = _session_feature(name)
-        if feature is not None:
-            feature.add_options(group)
+        _session_feature(name).add_options(group)
 
 
 def _session_feature(name: str) -> Any:
     import importlib
 
-    try:
-        return importlib.import_module(f"pytest_agentflow.sessions.{name}")
-    except ModuleNotFoundError:
-        return None
+    return importlib.import_module(f"pytest_agentflow.sessions.{name}")
 
 
 @pytest.hookimpl(tryfirst=True)
