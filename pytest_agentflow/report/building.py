@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from pytest_agentflow.core.model import Spend
+from pytest_agentflow.core.model import Finding, FindingStatus, Spend
 from pytest_agentflow.report import targets as target_states
 from pytest_agentflow.report.model import (
     AttemptReport,
@@ -18,8 +19,6 @@ from pytest_agentflow.report.model import (
     SetAside,
     SuspectLine,
     Unit,
-    finding_from,
-    spend_from,
 )
 
 Event = Mapping[str, Any]
@@ -28,7 +27,11 @@ KNOWN = frozenset((*STAGES, "started", "agent", "resumed", "interrupted", "deliv
 
 
 def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]]) -> RunReport:
-    """See `report.model.build`."""
+    """The report of a run from its journal and its attempt directories.
+
+    `directories` maps an attempt id to what its directory holds: "attempt" and "result" (parsed JSON), "patch" and "log" (text).
+    The journal is the controller's word and wins wherever both speak.
+    """
     started = _first(events, "started")
     session = _since_resumed(events)
     reported = _last(session, "reported")
@@ -154,8 +157,8 @@ def _attempt(name: str, told: Mapping[str, Any], directory: Mapping[str, Any]) -
         ended=told.get("ended"),
         verdict=str(told.get("verdict", "")),
         reason=str(told.get("reason", "")),
-        findings=tuple(finding_from(f) for f in told.get("findings") or ()),
-        spend=spend_from(told.get("spend")),
+        findings=tuple(_finding(f) for f in told.get("findings") or ()),
+        spend=_spend(told.get("spend")),
         paths=_texts(told.get("patch_paths")),
         lines_changed=int(told.get("lines_changed") or 0),
         patch=str(directory.get("patch") or ""),
@@ -248,3 +251,20 @@ def _first(events: Sequence[Event], kind: str) -> Mapping[str, Any]:
 
 def _last(events: Sequence[Event], kind: str) -> Mapping[str, Any]:
     return _first(list(reversed(events)), kind)
+
+
+def _spend(data: Mapping[str, Any] | None) -> Spend:
+    """Spend from its JSON form; unknown fields are left alone."""
+    known = {f.name for f in fields(Spend)}
+    return Spend(**{k: v for k, v in (data or {}).items() if k in known and v is not None})
+
+
+def _finding(data: Mapping[str, Any]) -> Finding:
+    """A finding from its JSON form. A status nobody knows is an error, never a pass."""
+    try:
+        status = FindingStatus(data.get("status", ""))
+    except ValueError:
+        status = FindingStatus.ERROR
+    return Finding(
+        str(data.get("layer", "?")), status, str(data.get("reason", "")), dict(data.get("detail") or {})
+    )

@@ -12,7 +12,8 @@ from typing import Any
 from pytest_agentflow.adapters.journal import read_journal
 from pytest_agentflow.core.model import TestResult
 from pytest_agentflow.errors import AgentflowError
-from pytest_agentflow.report.model import RunReport, build
+from pytest_agentflow.report.building import build
+from pytest_agentflow.report.model import RunReport
 
 LOG_LIMIT = 64 * 1024  # bytes of an agent's log that a report carries: its end
 PATCH_LIMIT = 1024 * 1024

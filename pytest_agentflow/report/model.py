@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pytest_agentflow.core.model import Finding, FindingStatus, Spend
+from pytest_agentflow.core.model import Finding, Spend
 
 
 class TargetState(StrEnum):
@@ -150,7 +150,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run as its journal tells it. Built by `build`, changed by nobody."""
+    """A run as its journal tells it. Built by `report.building.build`, changed by nobody."""
 
     run: str
     version: str = ""
@@ -193,31 +193,3 @@ class RunReport:
 
     def count(self, *states: TargetState) -> int:
         return sum(t.state in states for t in self.targets)
-
-
-def build(events: Sequence[Mapping[str, Any]], attempts: Mapping[str, Mapping[str, Any]]) -> RunReport:
-    """The report of a run from its journal and its attempt directories.
-
-    `attempts` maps an attempt id to what its directory holds: "attempt" and "result" (parsed JSON), "patch" and "log" (text).
-    The journal is the controller's word and wins wherever both speak.
-    """
-    from pytest_agentflow.report import building  # the records above are what building assembles
-
-    return building.build(events, attempts)
-
-
-def spend_from(data: Mapping[str, Any] | None) -> Spend:
-    """Spend from its JSON form; unknown fields are left alone."""
-    known = {f.name for f in fields(Spend)}
-    return Spend(**{k: v for k, v in (data or {}).items() if k in known and v is not None})
-
-
-def finding_from(data: Mapping[str, Any]) -> Finding:
-    """A finding from its JSON form. A status nobody knows is an error, never a pass."""
-    try:
-        status = FindingStatus(data.get("status", ""))
-    except ValueError:
-        status = FindingStatus.ERROR
-    return Finding(
-        str(data.get("layer", "?")), status, str(data.get("reason", "")), dict(data.get("detail") or {})
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from report_journals import repaired, wide
 
-from pytest_agentflow.report.model import RunReport, build
+from pytest_agentflow.report.building import build
+from pytest_agentflow.report.model import RunReport
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from report_journals import repaired, wide
 from pytest_agentflow.core.model import Outcome, TestResult
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.report import files, transcript_json
-from pytest_agentflow.report.model import RunReport, build
+from pytest_agentflow.report.building import build
+from pytest_agentflow.report.model import RunReport
 
 
 def write_run(home: Path, finished: bool = True, name: str = "20261121-0145-k3") -> Path:

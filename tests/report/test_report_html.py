@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pytest_agentflow.report.model import RunReport, build
+from pytest_agentflow.report.building import build
+from pytest_agentflow.report.model import RunReport
 from pytest_agentflow.report.text import diff_lines
 from pytest_agentflow.report.transcript_html import anchor, render
 

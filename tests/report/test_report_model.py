@@ -7,7 +7,8 @@ from collections import Counter
 from report_journals import HOSTILE, Journal, repaired
 
 from pytest_agentflow.core.model import FindingStatus
-from pytest_agentflow.report.model import Rate, RunReport, TargetState, build
+from pytest_agentflow.report.building import build
+from pytest_agentflow.report.model import Rate, RunReport, TargetState
 
 
 def state_of(report: RunReport, nodeid: str) -> tuple[TargetState, str]:

@@ -7,7 +7,8 @@ from itertools import pairwise
 from report_journals import Journal
 
 from pytest_agentflow.report import pictures
-from pytest_agentflow.report.model import RunReport, build
+from pytest_agentflow.report.building import build
+from pytest_agentflow.report.model import RunReport
 
 
 def test_the_rate_picture_rises_with_the_rate(report: RunReport) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from report_journals import Journal, repaired
 
-from pytest_agentflow.report.model import RunReport, build
+from pytest_agentflow.report.building import build
+from pytest_agentflow.report.model import RunReport
 from pytest_agentflow.report.terminal import Paper, attempt, summary
 
 
