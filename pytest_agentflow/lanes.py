@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from pytest_agentflow.stages.attempt import MANIFEST, Manifest, serve_lane
+from pytest_agentflow.core import codec
+from pytest_agentflow.core.model import Attempt
+from pytest_agentflow.stages.attempt import make_attempt
+from pytest_agentflow.stages.lane import MANIFEST, Manifest, open_lane
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -37,4 +40,7 @@ class LaneItem(pytest.Item):
         self.number = number
 
     def runtest(self) -> None:
-        serve_lane(self.path, self.number, os.environ.get("PYTEST_XDIST_WORKER", "main"))
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        with open_lane(self.path, self.number) as lane:
+            while (claimed := lane.link.ask("claim", worker=worker)) is not None:
+                make_attempt(lane, codec.decode(Attempt, claimed))

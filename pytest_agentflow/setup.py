@@ -35,7 +35,7 @@ from pytest_agentflow.loop import fix_loop
 from pytest_agentflow.report.live import open_view
 from pytest_agentflow.settings import Settings, frozen_differences
 from pytest_agentflow.stages import report
-from pytest_agentflow.stages.attempt import agent_config
+from pytest_agentflow.stages.brief import agent_config
 from pytest_agentflow.stages.run import Run, Selection
 
 Request = Mapping[str, Any]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytest_agentflow.adapters.files import write_whole
 from pytest_agentflow.adapters.journal import read_journal
 from pytest_agentflow.core.model import TestResult
 from pytest_agentflow.errors import AgentflowError
@@ -50,6 +51,7 @@ def _attempt(directory: Path) -> dict[str, Any]:
         "attempt": _json(directory / "attempt.json"),
         "result": _json(directory / "result.json"),
         "patch": _head(directory / "patch.diff"),
+        "minimised": _head(directory / "minimised" / "patch.diff"),
         "log": _tail(directory / "agent.log"),
     }
 
@@ -103,15 +105,8 @@ def write(
     if results is not None:
         texts["junit.xml"] = junit.render(collected, results, report)
     for name, text in texts.items():
-        _replace(run / name, text)
+        write_whole(run / name, text.encode("utf-8", "backslashreplace"))
     return {name: run / name for name in texts}
-
-
-def _replace(path: Path, text: str) -> None:
-    """All or nothing: a reader never sees half a transcript."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-    temporary.replace(path)
 
 
 def home(start: Path) -> Path:

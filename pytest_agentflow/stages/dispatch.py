@@ -21,9 +21,10 @@ from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Patch, Verdict, VerdictKind
 from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.core.verdict import judge
-from pytest_agentflow.stages.attempt import MANIFEST, Manifest, agent_config
 from pytest_agentflow.stages.bench import LaneBench
+from pytest_agentflow.stages.brief import agent_config
 from pytest_agentflow.stages.desk import Desk
+from pytest_agentflow.stages.lane import MANIFEST, Manifest
 from pytest_agentflow.stages.probe import probe
 from pytest_agentflow.stages.run import Run
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_agentflow.adapters import snapshot
-from pytest_agentflow.adapters.sessions import run_session
 from pytest_agentflow.adapters.snapshot import PatchConflict, Snapshot
 from pytest_agentflow.core import integration as core
 from pytest_agentflow.core.events import INTEGRATED, content_key
 from pytest_agentflow.core.integration import Accepted, Car, Integration
-from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, Outcome, VerdictKind
+from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, VerdictKind
 from pytest_agentflow.core.plan import best
+from pytest_agentflow.stages.green import green
+from pytest_agentflow.stages.minimise import minimise
 from pytest_agentflow.stages.observe import observe
 from pytest_agentflow.stages.run import Run
 
@@ -25,8 +25,11 @@ def integrate(
     attempts: Mapping[str, Attempt],
     results: Sequence[AttemptResult],
 ) -> Integration:
-    """Form the merge train in the order of attempt ids; on red find the culprit, leave it out, and go on with the rest."""
-    accepted = _accepted(attempts, results)
+    """Reduce each patch to what its tests need, form the merge train in the order of attempt ids, verify the union.
+
+    On red find the culprit, leave it out, and go on with the rest.
+    """
+    accepted = _accepted(run, before, attempts, results)
     key = content_key(
         before.tree, [[a.result.id, a.result.patch.text] for a in accepted], run.bounds.fingerprint
     )
@@ -53,13 +56,17 @@ def integrate(
     return done
 
 
-def _accepted(attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]) -> list[Accepted]:
+def _accepted(
+    run: Run, before: Observation, attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]
+) -> list[Accepted]:
+    """The best patch of each unit, reduced to what its tests need."""
     by_cluster: dict[str, list[AttemptResult]] = {}
     for result in results:
         by_cluster.setdefault(attempts[result.id].cluster, []).append(result)
     chosen = [winner for group in by_cluster.values() if (winner := best(group))]
     made = []
-    for result in chosen:
+    for whole in chosen:
+        result = minimise(run, before, attempts[whole.id], whole)
         targets = attempts[result.id].targets
         made.append(Accepted(result, targets, core.title_of(result, targets)))
     return made
@@ -69,7 +76,6 @@ def _told(done: Integration) -> dict[str, object]:
     commits = [
         {
             "attempt": car.accepted.result.id,
-            "commit": car.tree,
             "targets": list(car.accepted.targets),
             "verdict": str(car.accepted.result.verdict.kind),
             "title": car.accepted.title,
@@ -160,7 +166,7 @@ class _Train:
             related = [
                 c.accepted.result.id for c in cars if near[c.accepted.result.id] & near[item.result.id]
             ]
-            if related and item.targets and self._green(cars[-1].tree, item.targets):
+            if related and item.targets and green(self.run, cars[-1].tree, item.targets):
                 refused.append((item.result.id, f"not needed: its targets pass with {', '.join(related)}"))
             else:
                 kept.append(item)
@@ -170,25 +176,7 @@ class _Train:
         cars, _ = self.couple(accepted)
         expected = set(_expected(cars))
         wanted = [i for i in damaged if i in self.before.passing or i in expected]
-        return bool(cars and wanted) and not self._green(cars[-1].tree, wanted)
-
-    def _green(self, tree: str, wanted: Sequence[str]) -> bool:
-        """Whether these tests pass on this tree. A collector target needs the whole suite's word, so it is not green here."""
-        if any("::" not in i for i in wanted):
-            return False
-        with self.run.pool.lease(self.run.snapshot(tree), "integrate") as workspace:
-            scratch = self.run.temp / "integrate-scratch"
-            record = run_session(
-                self.run.spec,
-                workspace,
-                ids=wanted,
-                scratch=scratch,
-                timeout=self.run.seconds_left(self.run.settings.agent_suite_timeout),
-                stall=self.run.settings.agent_test_timeout,
-                text=False,
-            )
-        shutil.rmtree(scratch, ignore_errors=True)
-        return all(i in record.results and record.results[i].outcome is Outcome.PASSED for i in wanted)
+        return bool(cars and wanted) and not green(self.run, cars[-1].tree, wanted)
 
 
 def _near(item: Accepted, attempt: Attempt) -> set[str]:

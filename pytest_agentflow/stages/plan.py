@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.coverage_map import CoverageMap
+from pytest_agentflow.adapters.files import write_json
 from pytest_agentflow.agents import preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.events import PLANNED, content_key
 from pytest_agentflow.core.model import Attempt, Cluster, Observation
 from pytest_agentflow.core.plan import Questions, first_attempts, questions
-from pytest_agentflow.stages.attempt import agent_config, write_json
+from pytest_agentflow.stages.brief import agent_config
 from pytest_agentflow.stages.run import Run
 
 NEIGHBOUR_UNITS = 3  # passing tests that reach one of the first suspects are a cluster's neighbours

@@ -22,8 +22,8 @@ from pytest_agentflow.core.model import Attempt, Observation, Verdict, VerdictKi
 from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.settings import Settings
-from pytest_agentflow.stages.attempt import further_commands, further_oracles
 from pytest_agentflow.stages.build import without_build
+from pytest_agentflow.stages.oracle.asked import further_commands, further_oracles
 from pytest_agentflow.stages.scope import policy
 from pytest_agentflow.stages.verify import VerifyContext, gather
 

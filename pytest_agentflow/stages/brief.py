@@ -1,0 +1,75 @@
+"""What is an agent told about its attempt, and what is kept from it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_agentflow.agents.base import Brief
+from pytest_agentflow.core.model import Attempt
+from pytest_agentflow.settings import Settings
+from pytest_agentflow.stages.lane import Lane
+
+NOTES_CAP = 16 * 1024  # characters of context notes, all together
+
+
+def brief_of(
+    lane: Lane, attempt: Attempt, workspace: Path, directory: Path, scratch: Path, config: dict[str, Any]
+) -> Brief:
+    results = lane.baseline.results
+    shown = {*attempt.visible, *attempt.guards} - {*attempt.hidden_choose, *attempt.hidden_judge}
+    failures = {i: f for i in attempt.visible if i in results and (f := results[i].failure) is not None}
+    return Brief(
+        attempt=hide(attempt),
+        workspace=workspace,
+        directory=directory,
+        failures=failures,
+        passing_seconds={i: results[i].duration for i in shown if i in results},
+        scope=lane.scope.globs,
+        notes=_context_notes(workspace, lane.settings.agent_context),
+        deadline=attempt.timeout,
+        config={**config, "run_spec": lane.spec, "scratch": scratch},
+    )
+
+
+def hide(attempt: Attempt) -> Attempt:
+    """The attempt as its agent may know it: held-out tests are neither named nor countable among the guards."""
+    hidden = {*attempt.hidden_choose, *attempt.hidden_judge}
+    return replace(
+        attempt, hidden_choose=(), hidden_judge=(), guards=tuple(g for g in attempt.guards if g not in hidden)
+    )
+
+
+def _context_notes(workspace: Path, paths: Sequence[str]) -> dict[str, str]:
+    """AGENTS.md and the like as untrusted data, capped; what was cut says so."""
+    notes: dict[str, str] = {}
+    left = NOTES_CAP
+    root = workspace.resolve()
+    for name in paths:
+        place = workspace / name
+        files = sorted(place.glob("*.md")) if place.is_dir() else [place]
+        for file in files:
+            if not file.is_file() or not file.resolve().is_relative_to(root) or left <= 0:
+                continue
+            text = file.read_text(encoding="utf-8", errors="replace")
+            cut = text[:left]
+            left -= len(cut)
+            notes[str(file.relative_to(workspace))] = (
+                cut if len(cut) == len(text) else cut + "\n[cut here: over the cap]"
+            )
+    return notes
+
+
+def agent_config(settings: Settings, name: str, plugins: Any = None) -> dict[str, Any]:
+    """The agent's own section, plus the general options that concern models, and the agent that a plugin gives for the name."""
+    section = dict(settings.sections.get("agents", {}).get(name, {}))
+    for option, key in (("agent_model", "model"), ("agent_effort", "effort")):
+        if settings.get(option) is not None:
+            section[key] = settings[option]
+    given = plugins.hook.pytest_agentflow_agent(name=name, settings=settings) if plugins else None
+    if given is not None:
+        section["instance"] = given
+    section.setdefault("prices", settings.sections.get("prices", {}))
+    return section
