@@ -16,7 +16,7 @@ GENESIS = "0" * 64
 STARTED, RESUMED = "started", "resumed"
 OBSERVED, TRIAGED, LOCALISED, PLANNED = "observed", "triaged", "localised", "planned"
 DISPATCHED, VERIFIED, INTEGRATED, REPORTED = "dispatched", "verified", "integrated", "reported"
-AGENT, INTERRUPTED, DELIVERING = "agent", "interrupted", "delivering"
+AGENT, MINIMISED, INTERRUPTED, DELIVERING = "agent", "minimised", "interrupted", "delivering"
 
 
 @dataclass(frozen=True, slots=True)

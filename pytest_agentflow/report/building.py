@@ -23,7 +23,7 @@ from pytest_agentflow.report.model import (
 
 Event = Mapping[str, Any]
 STAGES = ("observed", "triaged", "localised", "planned", "dispatched", "verified", "integrated", "reported")
-KNOWN = frozenset((*STAGES, "started", "agent", "resumed", "interrupted", "delivering"))
+KNOWN = frozenset((*STAGES, "started", "agent", "minimised", "resumed", "interrupted", "delivering"))
 
 
 def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]]) -> RunReport:
@@ -133,8 +133,14 @@ def _hear(attempt: dict[str, Any], kind: str, data: Mapping[str, Any], after: fl
         attempt.update({**data, "began": after, "ended": None})
     elif kind == "verified":
         attempt.update({**data, "ended": after})
+    elif kind == "minimised" and data.get("dropped"):
+        attempt.update({name: data[name] for name in _JUDGED_AGAIN})
+        attempt["left_out"] = _left_out(data)
     elif kind == "agent" and data.get("kind") != "ledger":  # the budget's own bookkeeping
         attempt.setdefault("agent_events", Counter())[str(data.get("kind", "?"))] += 1
+
+
+_JUDGED_AGAIN = ("verdict", "reason", "findings", "patch_paths", "lines_changed")
 
 
 def _attempt(name: str, told: Mapping[str, Any], directory: Mapping[str, Any]) -> AttemptReport:
@@ -161,13 +167,19 @@ def _attempt(name: str, told: Mapping[str, Any], directory: Mapping[str, Any]) -
         spend=_spend(told.get("spend")),
         paths=_texts(told.get("patch_paths")),
         lines_changed=int(told.get("lines_changed") or 0),
-        patch=str(directory.get("patch") or ""),
+        patch=str((told.get("left_out") and directory.get("minimised")) or directory.get("patch") or ""),
+        left_out=str(told.get("left_out", "")),
         message=str(result.get("message") or ""),
         log=str(directory.get("log") or ""),
         agent_events=dict(told.get("agent_events") or {}),
         tree=str(told.get("integrated", "")),
         refusal=str(told.get("refusal", "")),
     )
+
+
+def _left_out(data: Mapping[str, Any]) -> str:
+    paths = ", ".join(dict.fromkeys(str(d.get("path", "")) for d in data["dropped"]))
+    return f"{len(data['dropped'])} of {data.get('pieces')} changes, in {paths}: no test needs them"
 
 
 def _rates(rounds: Sequence[Round], reported: Mapping[str, Any]) -> tuple[Rate | None, Rate | None]:
@@ -208,7 +220,7 @@ def _integration(data: Mapping[str, Any]) -> Integration:
 
 
 def _tree(data: Mapping[str, Any]) -> str:
-    return str(data.get("tree") or data.get("commit") or "")
+    return str(data.get("tree") or "")
 
 
 def _set_aside(entries: Any) -> tuple[SetAside, ...]:

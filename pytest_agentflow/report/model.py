@@ -116,6 +116,7 @@ class AttemptReport:
     paths: tuple[str, ...] = ()
     lines_changed: int = 0
     patch: str = ""
+    left_out: str = ""  # in words: which changes of the agent's patch no test needs
     message: str = ""
     log: str = ""
     agent_events: Mapping[str, int] = field(default_factory=dict)  # how many of each kind

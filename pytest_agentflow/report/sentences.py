@@ -64,6 +64,14 @@ def _verified(data: Data) -> str:
     return f"  {data.get('attempt')} {verdict}{paths}{reason}"
 
 
+def _minimised(data: Data) -> str:
+    dropped = len(data.get("dropped") or ())
+    if not dropped:
+        return ""
+    verdict = str(data.get("verdict", "")).replace("_", " ")
+    return f"  {data.get('attempt')} {verdict} with {dropped} of {data.get('pieces')} changes left out"
+
+
 def _integrated(data: Data) -> str:
     commits, refused = len(data.get("commits") or ()), len(data.get("refused") or ())
     words = f", {count(refused, 'patch', 'patches')} refused" if refused else ""
@@ -82,6 +90,7 @@ SENTENCES: Mapping[str, Callable[[Data], str]] = {
     "localised": _localised,
     "planned": _planned,
     "verified": _verified,
+    "minimised": _minimised,
     "integrated": _integrated,
     "interrupted": lambda data: f"stopping: {data.get('reason') or 'interrupted'}",
     "delivering": lambda data: f"deliver: {data.get('how') or 'writing the patches'}",

@@ -135,6 +135,8 @@ def attempt_section(a: AttemptReport) -> str:
         lines.append(f"Tree with it: {code(a.tree)}\n")
     if a.refusal:
         lines.append(f"Refused at integration: {escape(one_line(a.refusal))}\n")
+    if a.left_out:
+        lines.append(f"Left out: {escape(one_line(a.left_out))}\n")
     if a.message:
         lines.append(f"The agent's words (not evidence): {escape(one_line(a.message, 500))}\n")
     if a.findings:

@@ -100,7 +100,7 @@ def repaired(*, finished: bool = True) -> tuple[list[dict[str, Any]], dict[str, 
         )
         return j.events, attempts
     j.say(16, "verified", attempt="r1-a5", verdict="lost", reason="the lane's process died", findings=[], spend={}, patch_paths=[], lines_changed=0)  # fmt: skip
-    commits = [{"attempt": "r1-a1", "commit": "c1" * 20, "targets": list(t[:2]), "verdict": "plausible"}, {"attempt": "r1-a2", "commit": "c2" * 20, "targets": [t[2]], "verdict": "weak"}]  # fmt: skip
+    commits = [{"attempt": "r1-a1", "tree": "c1" * 20, "targets": list(t[:2]), "verdict": "plausible"}, {"attempt": "r1-a2", "commit": "c2" * 20, "targets": [t[2]], "verdict": "weak"}]  # fmt: skip
     j.say(18, "integrated", round=1, commits=commits, refused=[], tree="b" * 40)
     j.say(21, "observed", round=2, tree="b" * 40, collected=66, selected=66, counts={"passed": 62, "failed": 4},
           pass_rate=[62, 66], failing=[stuck, against, flaky, HOSTILE], duration=2.6, coverage="coverage/2")  # fmt: skip
@@ -161,7 +161,7 @@ def wide(attempts: int, lanes: int) -> tuple[list[dict[str, Any]], dict[str, dic
         j.say(free[lane], "verified", attempt=f"r1-a{i}", verdict=verdict, reason="as scripted", findings=GOOD, spend={"seconds": length, "cpu": 1, "usd": 0.01, "calls": 3, "input_tokens": 9000, "output_tokens": 800}, patch_paths=["src/m.py"], lines_changed=3)  # fmt: skip
         if verdict in ("plausible", "weak"):
             commits.append(
-                {"attempt": f"r1-a{i}", "commit": f"{i:040x}", "targets": [nodeid], "verdict": verdict}
+                {"attempt": f"r1-a{i}", "tree": f"{i:040x}", "targets": [nodeid], "verdict": verdict}
             )
     end = max(free)
     j.say(end + 5, "integrated", round=1, commits=commits, refused=[], tree="c")
