@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,17 +14,16 @@ from pathlib import Path
 from pytest_agentflow.adapters.broker import Broker
 from pytest_agentflow.agents import preflight, registry
 from pytest_agentflow.core import codec
-from pytest_agentflow.core.attempts import AttemptRecord, with_ruling, without_patch
+from pytest_agentflow.core.attempts import AttemptRecord
 from pytest_agentflow.core.budget import Ledger
-from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Patch, Verdict, VerdictKind
 from pytest_agentflow.core.scope import ScopePolicy
-from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.stages.bench import LaneBench
 from pytest_agentflow.stages.brief import agent_config
 from pytest_agentflow.stages.desk import Desk
 from pytest_agentflow.stages.lane import MANIFEST, Manifest
 from pytest_agentflow.stages.probe import probe
+from pytest_agentflow.stages.recorded import UNREADABLE, record_in, verdict_in
 from pytest_agentflow.stages.run import Run
 
 MAX_WAVES = (
@@ -111,10 +109,8 @@ def judge_directory(run: Run, attempt: Attempt) -> AttemptResult:
     """The controller's verdict on what a lane left behind; no `result.json` of this key means lost."""
     directory = run.attempt_directory(attempt.id)
     try:
-        record = codec.decode(
-            AttemptRecord, json.loads((directory / "result.json").read_text(encoding="utf-8"))
-        )
-    except (OSError, ValueError, TypeError):
+        record = record_in(directory)
+    except UNREADABLE:
         record = None
     if record is None or record.key != attempt.key:
         verdict = Verdict(VerdictKind.LOST, "the lane ended without a result")
@@ -133,15 +129,10 @@ def judge_directory(run: Run, attempt: Attempt) -> AttemptResult:
 
 
 def _verdict(directory: Path, record: AttemptRecord) -> Verdict:
-    if not record.judged:
-        return without_patch(record)
     try:
-        evidence = codec.decode(
-            Evidence, json.loads((directory / "evidence.json").read_text(encoding="utf-8"))
-        )
-    except (OSError, ValueError, TypeError) as error:
+        return verdict_in(directory, record)
+    except UNREADABLE as error:
         return Verdict(VerdictKind.ERRORED, f"the evidence cannot be read: {error}")
-    return with_ruling(judge(evidence), record.ruling)
 
 
 def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, number: int, base: str) -> None:

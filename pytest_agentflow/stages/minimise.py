@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pytest_agentflow.adapters import patches, snapshot
@@ -18,12 +16,13 @@ from pytest_agentflow.core.ddmin import ddmin
 from pytest_agentflow.core.events import MINIMISED, content_key
 from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.hunks import Piece
-from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, Patch, Verdict, VerdictKind
+from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, Patch, VerdictKind
 from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.stages.build import BUILD, without_build
 from pytest_agentflow.stages.green import green
 from pytest_agentflow.stages.oracle.asked import further_commands, further_oracles
 from pytest_agentflow.stages.plan import load_coverage
+from pytest_agentflow.stages.recorded import record_in, verdict_in
 from pytest_agentflow.stages.run import Run
 from pytest_agentflow.stages.scope import scope_of
 from pytest_agentflow.stages.verify import VerifyContext, gather
@@ -43,13 +42,8 @@ def minimise(run: Run, before: Observation, attempt: Attempt, result: AttemptRes
     if not told["dropped"]:
         return result
     place = run.attempt_directory(attempt.id) / DIRECTORY
-    record = codec.decode(AttemptRecord, _json(place / "result.json"))
+    record = record_in(place)
     return replace(result, patch=record.patch, verdict=verdict_in(place, record))
-
-
-def verdict_in(place: Path, record: AttemptRecord) -> Verdict:
-    """The verdict on a minimised patch, from the evidence beside it."""
-    return with_ruling(judge(codec.decode(Evidence, _json(place / "evidence.json"))), record.ruling)
 
 
 def _reduce(
@@ -128,12 +122,8 @@ def _judge(run: Run, before: Observation, attempt: Attempt, smaller: Patch) -> t
         oracles=further_oracles(run.settings, run.plugins),
     )
     evidence = gather(without_build(attempt), smaller, context)
-    whole = codec.decode(AttemptRecord, _json(run.attempt_directory(attempt.id) / "result.json"))
+    whole = record_in(run.attempt_directory(attempt.id))
     ruling = whole.ruling and replace(
         whole.ruling, reason=f"{whole.ruling.reason} (of the patch before it was minimised)"
     )
     return replace(whole, patch=smaller, judged=True, ruling=ruling), evidence
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ from pytest_agentflow.adapters.journal import read_journal
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.core import codec
-from pytest_agentflow.core.attempts import AttemptRecord, with_ruling, without_patch
-from pytest_agentflow.core.events import STARTED, VERIFIED, Event
-from pytest_agentflow.core.evidence import Evidence
-from pytest_agentflow.core.model import Attempt, Observation, Verdict, VerdictKind
+from pytest_agentflow.core.events import MINIMISED, STARTED, VERIFIED, Event
+from pytest_agentflow.core.model import Observation, VerdictKind
 from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.settings import Settings
+from pytest_agentflow.stages import minimise
 from pytest_agentflow.stages.build import without_build
 from pytest_agentflow.stages.oracle.asked import further_commands, further_oracles
+from pytest_agentflow.stages.recorded import UNREADABLE, attempt_in, record_in, verdict_in
 from pytest_agentflow.stages.scope import policy
 from pytest_agentflow.stages.verify import VerifyContext, gather
 
@@ -55,12 +55,24 @@ def reverify(directory: Path, *, execute: bool, say: Callable[[str], None]) -> t
             f"{directory.name} has no started event.", "The run ended before it began.", exit_code=1
         )
     say(f"journal: {len(events)} events, the chain is whole")
-    recorded = {e.data["attempt"]: e for e in events if e.event == VERIFIED}
-    checks = [_judged(directory, event) for event in recorded.values() if not _never_ran(event)]
+    recorded = {_name(e): e for e in events if _is_verdict(e)}
+    checks = [_judged(directory, name, event) for name, event in recorded.items() if not _never_ran(event)]
     if execute:
-        accepted = [e for e in recorded.values() if VerdictKind(e.data["verdict"]).accepted]
+        accepted = {
+            name: e.data["verdict"] for name, e in recorded.items() if VerdictKind(e.data["verdict"]).accepted
+        }
         checks += _executed(directory, started, accepted, say)
     return tuple(checks)
+
+
+def _is_verdict(event: Event) -> bool:
+    return event.event == VERIFIED or (event.event == MINIMISED and bool(event.data["dropped"]))
+
+
+def _name(event: Event) -> str:
+    """The attempt, or the patch that was left of it: both are directories below `attempts`."""
+    attempt: str = event.data["attempt"]
+    return attempt if event.event == VERIFIED else f"{attempt}/{minimise.DIRECTORY}"
 
 
 def _never_ran(event: Event) -> bool:
@@ -68,13 +80,12 @@ def _never_ran(event: Event) -> bool:
     return event.data["verdict"] in (VerdictKind.LOST, VerdictKind.OVER_BUDGET)
 
 
-def _judged(directory: Path, event: Event) -> Check:
-    name, said = event.data["attempt"], event.data["verdict"]
+def _judged(directory: Path, name: str, event: Event) -> Check:
+    said = event.data["verdict"]
     place = directory / "attempts" / name
     try:
-        record = codec.decode(AttemptRecord, json.loads((place / "result.json").read_text(encoding="utf-8")))
-        again = _verdict(place, record)
-    except (OSError, ValueError, TypeError) as error:
+        again = verdict_in(place, record_in(place))
+    except UNREADABLE as error:
         return Check(name, said, "unreadable", "judged from the evidence", str(error))
     same = codec.encode(again.findings) == event.data["findings"] and again.reason == event.data["reason"]
     return Check(
@@ -86,34 +97,25 @@ def _judged(directory: Path, event: Event) -> Check:
     )
 
 
-def _verdict(place: Path, record: AttemptRecord) -> Verdict:
-    if not record.judged:
-        return without_patch(record)
-    evidence = codec.decode(Evidence, json.loads((place / "evidence.json").read_text(encoding="utf-8")))
-    return with_ruling(judge(evidence), record.ruling)
-
-
 def _executed(
-    directory: Path, started: Mapping[str, Any], accepted: Sequence[Event], say: Callable[[str], None]
+    directory: Path, started: Mapping[str, Any], accepted: Mapping[str, str], say: Callable[[str], None]
 ) -> Iterator[Check]:
     settings = Settings.from_json(started["settings"])
     spec = RunSpec.from_json({**started["spec"], "sandbox": sandbox.choose(settings.agent_sandbox)})
     temp = workspaces.private_root(f"verify-{directory.name}", directory)
     pool = Pool(temp)
     try:
-        for event in accepted:
-            name = event.data["attempt"]
+        for name, said in accepted.items():
             say(f"executing {name} again")
-            yield _execute(directory, name, event.data["verdict"], settings, spec, pool)
+            yield _execute(directory, name, said, settings, spec, pool)
     finally:
         pool.close()
         shutil.rmtree(temp, ignore_errors=True)
 
 
 def _execute(directory: Path, name: str, said: str, settings: Settings, spec: RunSpec, pool: Pool) -> Check:
-    place = directory / "attempts" / name
-    attempt = codec.decode(Attempt, json.loads((place / "attempt.json").read_text(encoding="utf-8")))
-    record = codec.decode(AttemptRecord, json.loads((place / "result.json").read_text(encoding="utf-8")))
+    attempt = attempt_in(directory / "attempts" / name.partition("/")[0])
+    record = record_in(directory / "attempts" / name)
     observed = json.loads((directory / "observations" / f"{attempt.base}.json").read_text(encoding="utf-8"))
     base = snapshot.load(directory / "base.git", attempt.base)
     context = VerifyContext(
@@ -122,7 +124,7 @@ def _execute(directory: Path, name: str, said: str, settings: Settings, spec: Ru
         baseline=codec.decode(Observation, observed).results,
         scope=policy(settings, spec, base.protected),
         pool=pool,
-        scratch=pool.root / f"scratch-{name}",
+        scratch=pool.root / f"scratch-{name.replace('/', '-')}",
         commands=further_commands(settings),
         oracles=further_oracles(settings, hookspecs.manager(settings.agent_plugins)),
     )
