@@ -1,18 +1,23 @@
-"""How does each test of a cell stand: new, known, changed, fixed, missing, moved, weakened, quarantined?"""
+"""How does each test of a cell stand: new, known, changed, fixed, missing, moved, weakened, quarantined?
+
+A test is judged for everything that its attempts did (`_marks`), and counts as the worst of it. One more attempt can only add
+a mark, never take one away: docs/explanation/the-gate-is-monotone.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pytest_agentflow.core.gate.baseline import Entry
 from pytest_agentflow.core.gate.identity import canonical, parameters
 from pytest_agentflow.core.gate.policy import Policy
 from pytest_agentflow.core.gate.quarantine import Leave, Quarantine
-from pytest_agentflow.core.gate.result import Status, TestLine
+from pytest_agentflow.core.gate.result import RANK, Status, TestLine, Worth, worth_of
 from pytest_agentflow.core.gate.standing import Standing, State
 
 _RED_BASE = (State.FAILED, State.FLAKY)
+_NOT_RUN = (State.SKIPPED, State.XFAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +59,48 @@ def _hold_budget(lines: dict[str, TestLine], policy: Policy) -> None:
     excused = sorted(n for n, line in lines.items() if line.status is Status.FLAKY and line.excused)
     for name in excused[policy.max_flaky :]:
         text = f"{lines[name].detail}; over the budget of {policy.max_flaky}"
-        lines[name] = replace(lines[name], excused=False, detail=text)
+        lines[name] = replace(lines[name], worth=Worth.NOTHING, detail=text)
 
 
 def _line(standing: Standing, setting: Setting) -> TestLine:
     base = setting.baseline.get(standing.identity) if setting.baseline is not None else None
-    if standing.state is State.PASSED and base is None:
-        return TestLine(standing.identity, Status.PASSED, known=False)
+    if base is None and standing.state is State.PASSED:
+        return TestLine(standing.identity, Status.PASSED, worth=Worth.PASSED, known=False)
+    marks = sorted(_marks(standing, base, setting), key=lambda mark: RANK[mark.status])
+    others = dict.fromkeys(mark.status for mark in marks if mark.status is not marks[0].status)
+    return replace(marks[0], worth=min(mark.worth for mark in marks), also=tuple(others))
+
+
+def _marks(standing: Standing, base: Entry | None, setting: Setting) -> Iterator[TestLine]:
+    """One mark for each kind of thing that the test's attempts did."""
     if standing.cause in ("collection", "suite"):
         status = Status.COLLECTION if standing.cause == "collection" else Status.SUITE
-        return _told(standing, status, "it hides an unknown number of tests")
-    if standing.failed_once:
-        return _failed(standing, base, setting)
-    if standing.state in (State.SKIPPED, State.XFAILED):
-        return _not_run(standing, base, setting)
-    return _passed(standing, base)
+        yield _told(standing, status, "it hides an unknown number of tests")
+        return
+    if State.FAILED in standing.parts:
+        yield _failed(standing, base, setting)
+    for part in _NOT_RUN:
+        if part in standing.parts:
+            yield _not_run(standing, part is State.SKIPPED, base, setting)
+    if State.PASSED in standing.parts:
+        yield _passed(standing, base)
+    if base is not None and standing.copies < base.copies:
+        text = f"{base.copies - standing.copies} of {base.copies} tests of this name are gone"
+        yield _told(standing, Status.MISSING, text)
 
 
 def _told(
     s: Standing, status: Status, detail: str = "", *, excused: bool = False, known: bool = True
 ) -> TestLine:
+    worth = worth_of(status, excused=excused)
     return TestLine(
-        s.identity, status, s.message, detail, excused, s.attempts, s.cause, s.file, s.line, known
+        s.identity, status, s.message, detail, worth, (), s.attempts, s.cause, s.file, s.line, known
     )
 
 
 def _passed(standing: Standing, base: Entry | None) -> TestLine:
     if base is None:
         return _told(standing, Status.PASSED, known=False)
-    if standing.copies < base.copies:
-        text = f"{base.copies - standing.copies} of {base.copies} tests of this name are gone"
-        return _told(standing, Status.MISSING, text)
     if base.state is State.FAILED:
         return _told(standing, Status.FIXED, "passes now: drop it from the baseline")
     if base.state is State.XFAILED or standing.xpassed:
@@ -92,10 +108,9 @@ def _passed(standing: Standing, base: Entry | None) -> TestLine:
     return _told(standing, Status.PASSED)
 
 
-def _not_run(standing: Standing, base: Entry | None, setting: Setting) -> TestLine:
+def _not_run(standing: Standing, skipped: bool, base: Entry | None, setting: Setting) -> TestLine:
     """Skips and expected failures: fine when the baseline has them, else a test that no longer proves anything."""
-    skipped = standing.state is State.SKIPPED
-    expected = base is not None and base.state in (State.SKIPPED, State.XFAILED)
+    expected = base is not None and base.state in _NOT_RUN
     if skipped and not expected and _leave(standing, setting) is not None:
         return _told(standing, Status.WEAKENED, "a quarantined test must still run", known=base is not None)
     if setting.baseline is None:
@@ -128,12 +143,9 @@ def _failed(standing: Standing, base: Entry | None, setting: Setting) -> TestLin
     if not _same_failure(standing, base):
         before = base.signatures[0] if base.signatures else "without a message"
         return _told(standing, Status.CHANGED_FAILURE, f"failed otherwise before: {before}")
-    if standing.state is State.FLAKY:
-        return _told(
-            standing, Status.FIXED, "a known failure that passes in some attempts: drop it or fix it",
-            excused=setting.policy.new_only,
-        )  # fmt: skip
-    return _told(standing, Status.KNOWN_FAILURE, "as in the baseline", excused=setting.policy.new_only)
+    sometimes = standing.state is State.FLAKY
+    text = "passes in some attempts: drop it or fix it" if sometimes else "as in the baseline"
+    return _told(standing, Status.KNOWN_FAILURE, text, excused=setting.policy.new_only)
 
 
 def _leave(standing: Standing, setting: Setting) -> Leave | None:
@@ -179,9 +191,9 @@ def _flaky(standing: Standing, base: Entry | None, setting: Setting) -> TestLine
 
 def _gone(name: str, moved_to: str | None, setting: Setting) -> TestLine:
     if moved_to is not None:
-        return TestLine(name, Status.MOVED, detail=f"is now {moved_to}")
+        return TestLine(name, Status.MOVED, detail=f"is now {moved_to}", worth=Worth.OUTSIDE)
     if canonical(name) in setting.accepted:
-        return TestLine(name, Status.ACCEPTED)
+        return TestLine(name, Status.ACCEPTED, worth=Worth.OUTSIDE)
     if not setting.complete:
         return TestLine(name, Status.NOT_RUN)
     was = (setting.baseline or {})[name].state
@@ -201,10 +213,12 @@ def _moved(gone: list[str], standings: Mapping[str, Standing], setting: Setting)
     new: dict[tuple[str, str], list[str]] = {}
     for name, standing in standings.items():
         key = (standing.body, parameters(name))
-        if name not in base and key in wanted and standing.state is State.PASSED:
+        if name not in base and key in wanted:
             new.setdefault(key, []).append(name)
     return {
         names[0]: new[key][0]
         for key, names in old.items()
-        if len(names) == 1 and len(new.get(key, ())) == 1 and base[names[0]].state is not State.FAILED
+        if len(names) == len(new.get(key, ())) == 1
+        and standings[new[key][0]].state is State.PASSED
+        and base[names[0]].state is not State.FAILED
     }

@@ -9,7 +9,7 @@ from pytest_agentflow.core.gate.identity import canonical
 from pytest_agentflow.core.gate.labels import lineage
 from pytest_agentflow.core.gate.policy import Policy
 from pytest_agentflow.core.gate.records import Problem, ProblemKind, Report
-from pytest_agentflow.core.gate.standing import Standing, State
+from pytest_agentflow.core.gate.standing import Standing
 
 
 def problems_of(
@@ -29,7 +29,7 @@ def problems_of(
     found += [p for r in reports for p in _stale(r, not_before, commit)]
     found += _shards(reports, policy.expected_shards)
     found += _echoes(reports)
-    found += _exit_codes(exits, any(map(_explains, standings.values())))
+    found += _exit_codes(exits, any(s.signatures for s in standings.values()))
     found += _census(standings, collected)
     found += _stopped(reports, standings, base, collected, accepted)
     return found
@@ -102,14 +102,8 @@ def _missing(present: set[str], expected: int) -> set[str]:
     return {str(n) for n in range(first, first + expected)} - present if any(present) else set()
 
 
-def _explains(standing: Standing) -> bool:
-    """Whether a test accounts for a failing exit code. An attempt that was silently retried to a pass does not."""
-    return standing.state is State.FAILED or (
-        standing.state is State.FLAKY and (not standing.settled or bool(standing.signatures))
-    )
-
-
 def _exit_codes(exits: Sequence[tuple[int, str]], any_failed: bool) -> list[Problem]:
+    """Only a failure that left a trace accounts for a failing exit code; an attempt that was silently retried does not."""
     found = []
     for code, meaning in exits:
         if meaning not in ("passed", "failed"):

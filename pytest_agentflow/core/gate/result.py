@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from fractions import Fraction
 
 
@@ -51,22 +51,37 @@ ORDER = tuple(
 )  # fmt: skip
 RANK = {status: n for n, status in enumerate(ORDER)}
 
-OUTSIDE = frozenset(
-    {Status.SKIPPED, Status.XFAILED, Status.MOVED, Status.ACCEPTED, Status.SUITE, Status.COLLECTION}
-)
 GOOD = frozenset({Status.PASSED, Status.FIXED, Status.UNEXPECTED_PASS})
 QUIET = frozenset({Status.PASSED, Status.SKIPPED, Status.XFAILED, Status.NOT_RUN})
 
 
+class Worth(IntEnum):
+    """What one test adds to the rate. Ordered: against any threshold a higher worth is never the weaker one."""
+
+    NOTHING = 0  # expected, and did not pass
+    OUTSIDE = 1  # not counted
+    EXCUSED = 2  # expected, did not pass, and counts for the threshold all the same
+    PASSED = 3
+
+
+_OUTSIDE = (Status.SKIPPED, Status.XFAILED, Status.MOVED, Status.ACCEPTED, Status.SUITE, Status.COLLECTION)
+_WORTH = dict.fromkeys(GOOD, Worth.PASSED) | dict.fromkeys(_OUTSIDE, Worth.OUTSIDE)
+
+
+def worth_of(status: Status, *, excused: bool = False) -> Worth:
+    return Worth.EXCUSED if excused else _WORTH.get(status, Worth.NOTHING)
+
+
 @dataclass(frozen=True, slots=True)
 class TestLine:
-    """One test worth a line. `excused` tests count for the threshold; `detail` says why or what."""
+    """One test worth a line; `detail` says why or what."""
 
     identity: str
-    status: Status
+    status: Status  # the worst
     message: str = ""
     detail: str = ""
-    excused: bool = False
+    worth: Worth = Worth.NOTHING
+    also: tuple[Status, ...] = ()  # what its other attempts amount to: rules look at them too
     attempts: int = 1
     cause: str = ""
     file: str = ""
@@ -74,6 +89,10 @@ class TestLine:
     known: bool = True  # in the baseline
 
     __test__ = False
+
+    @property
+    def excused(self) -> bool:
+        return self.worth is Worth.EXCUSED
 
 
 class Level(StrEnum):

@@ -10,7 +10,6 @@ from pytest_agentflow.core.gate.baseline import Entry
 from pytest_agentflow.core.gate.policy import Policy, floored
 from pytest_agentflow.core.gate.result import (
     GOOD,
-    OUTSIDE,
     QUIET,
     RANK,
     CellResult,
@@ -18,6 +17,7 @@ from pytest_agentflow.core.gate.result import (
     Reason,
     Status,
     TestLine,
+    Worth,
 )
 from pytest_agentflow.core.gate.signature import _normal as first_line
 
@@ -39,29 +39,24 @@ def tally(
 ) -> CellResult:
     """Count a cell and keep the lines worth showing, newest and worst first."""
     counts = Counter(line.status.value for line in lines.values())
-    inside = [line for line in lines.values() if line.status not in OUTSIDE]
+    worths = Counter(line.worth for line in lines.values())
     shown = sorted(
         (line for line in lines.values() if line.status not in QUIET),
         key=lambda x: (RANK[x.status], x.identity),
     )
     return CellResult(
         cell,
-        sum(line.status in GOOD and not (line.status is Status.FIXED and _mixed(line)) for line in inside),
-        sum(line.excused for line in inside),
-        len(inside),
+        worths[Worth.PASSED],
+        worths[Worth.EXCUSED],
+        worths.total() - worths[Worth.OUTSIDE],
         complete,
         tuple(shown),
         dict(sorted(counts.items())),
         baseline,
-        _infrastructure(inside),
+        _infrastructure(line for line in lines.values() if line.worth is not Worth.OUTSIDE),
         tuple(reports),
         tuple(sorted((line for line in lines.values() if line.status in QUIET), key=lambda x: x.identity)),
     )
-
-
-def _mixed(line: TestLine) -> bool:
-    """A known failure that passed in some attempts only: listed as fixed, never counted as passed."""
-    return line.attempts > 1 and bool(line.message)
 
 
 def _infrastructure(inside: Iterable[TestLine], share: Fraction = Fraction(80, 100)) -> str:
@@ -78,7 +73,8 @@ def judge_cell(result: CellResult, lines: Mapping[str, TestLine], base: Mapping[
     """Every broken rule of a cell, as blocks; what is merely worth saying, as notes."""
     by_status: dict[Status, list[TestLine]] = {}
     for line in result.lines:
-        by_status.setdefault(line.status, []).append(line)
+        for status in (line.status, *line.also):
+            by_status.setdefault(status, []).append(line)
     found = [
         _reason(result, rule, text, by_status[status])
         for status, rule, text in _ALWAYS
@@ -144,8 +140,8 @@ def _threshold(
     if result.expected and (result.judged or 0) * 100 < policy.threshold:
         found.append(Reason(Level.BLOCK, "threshold", _below(result, bad, policy), (), result.cell))
     elif base is not None and result.expected:
-        old = [x for x in lines.values() if x.known and x.status not in OUTSIDE]
-        held = sum(_counts(x) for x in old)
+        old = [x for x in lines.values() if x.known and x.worth is not Worth.OUTSIDE]
+        held = sum(x.worth > Worth.OUTSIDE for x in old)
         if old and Fraction(held, len(old)) * 100 < policy.threshold:
             rate = floored(Fraction(held, len(old)), policy.places)
             text = (
@@ -153,10 +149,6 @@ def _threshold(
             )
             found.append(Reason(Level.BLOCK, "threshold-baseline", text, (), result.cell))
     return found
-
-
-def _counts(line: TestLine) -> bool:
-    return line.excused or (line.status in GOOD and not (line.status is Status.FIXED and _mixed(line)))
 
 
 def _below(result: CellResult, bad: int, policy: Policy) -> str:
@@ -173,8 +165,7 @@ def _below_already(
 ) -> list[Reason]:
     """With gaps in the evidence, only what even a perfect rest could not repair is a block."""
     bad = sum(
-        line.status not in OUTSIDE and line.status not in (Status.NOT_RUN, Status.LOST, Status.MISSING)
-        and not _counts(line)
+        line.worth is Worth.NOTHING and line.status not in (Status.NOT_RUN, Status.LOST, Status.MISSING)
         for line in lines.values()
     )  # fmt: skip
     hopeless = bad and (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,9 +27,9 @@ class Standing:
     """One test in one cell."""
 
     identity: str
-    state: State
+    parts: frozenset[State]  # what its attempts did: passed, failed, skipped, xfailed
     attempts: int = 1
-    settled: bool = True  # a flaky test whose every shard ended in a pass
+    settled: bool = True  # every shard's last attempt passed
     streak: int = 0  # passes in a row at the end
     signatures: tuple[str, ...] = ()  # of the failed attempts that left one, distinct, sorted
     message: str = ""
@@ -41,8 +41,23 @@ class Standing:
     xpassed: bool = False
 
     @property
+    def state(self) -> State:
+        if State.FAILED in self.parts:
+            return State.FLAKY if State.PASSED in self.parts else State.FAILED
+        if State.SKIPPED in self.parts:
+            return State.SKIPPED
+        return State.XFAILED if State.XFAILED in self.parts else State.PASSED
+
+    @property
     def failed_once(self) -> bool:
-        return self.state in (State.FAILED, State.FLAKY)
+        return State.FAILED in self.parts
+
+
+_PASSED = frozenset({State.PASSED})
+_PART = {
+    Outcome.PASSED: State.PASSED, Outcome.XPASSED: State.PASSED, Outcome.SKIPPED: State.SKIPPED, Outcome.XFAILED: State.XFAILED,
+}  # fmt: skip
+_CAUSES = ("collection", "suite", "crash", "lost")  # weightiest first
 
 
 def settle(reports: Sequence[Report]) -> dict[str, Standing]:
@@ -66,44 +81,31 @@ def _standing(identity: str, found: list[tuple[str, Case]]) -> Standing:
     if len(attempts) == 1 and attempts[0].outcome is Outcome.PASSED:
         return Standing(
             identity,
-            State.PASSED,
+            _PASSED,
             streak=1,
             body=case.body,
             file=case.file,
             line=case.line,
             copies=case.copies,
         )
-    state = _state(attempts)
     bad = [a for a in attempts if a.bad]
     worst = next((a for a in bad if a.message and a.cause != "retried"), bad[0] if bad else attempts[0])
     last = {shard: c.attempts[-1] for shard, c in found}
     return Standing(
         identity,
-        state,
+        frozenset(_PART.get(a.outcome, State.FAILED) for a in attempts),
         len(attempts),
-        all(a.outcome is Outcome.PASSED for a in last.values())
-        and not any(a.outcome in (Outcome.SKIPPED, Outcome.XFAILED) for a in attempts),
+        all(a.outcome is Outcome.PASSED for a in last.values()),
         _streak(attempts),
         tuple(sorted({signature(a) for a in bad if a.cause != "retried"})),
         worst.message,
-        next((a.cause for a in bad if a.cause not in ("", "retried", "teardown")), ""),
+        next((cause for cause in _CAUSES if any(a.cause == cause for a in attempts)), ""),
         next((c.body for _, c in found if c.body), ""),
         case.file,
         case.line,
         max(c.copies for _, c in found),
         any(a.outcome is Outcome.XPASSED for a in attempts),
     )
-
-
-def _state(attempts: Iterable[Execution]) -> State:
-    outcomes = {a.outcome for a in attempts}
-    bad = any(o.red or o is Outcome.MISSING for o in outcomes)
-    passed = Outcome.PASSED in outcomes or Outcome.XPASSED in outcomes
-    if bad:
-        return State.FLAKY if passed else State.FAILED
-    if Outcome.SKIPPED in outcomes:
-        return State.SKIPPED
-    return State.XFAILED if Outcome.XFAILED in outcomes else State.PASSED
 
 
 def _streak(attempts: Sequence[Execution]) -> int:
