@@ -13,11 +13,14 @@ _TRIVIAL = 2  # nodes of statements: an empty test looks like every other empty 
 
 def bodies(identities: Iterable[str], root: Path) -> dict[str, str]:
     """Hashes of the tests whose source is found under `root`; the others are left out."""
+    places: dict[str, tuple[Path, tuple[str, ...]] | None] = {}
     by_module: dict[Path, dict[str, str]] = {}
     found = {}
     for identity in identities:
         head, _, name = identity.partition("[")[0].rpartition("::")
-        place = _module(head, root) if head else None
+        if head not in places:
+            places[head] = _module(head, root)
+        place = places[head]
         if place is None:
             continue
         path, inner = place
@@ -29,19 +32,26 @@ def bodies(identities: Iterable[str], root: Path) -> dict[str, str]:
     return found
 
 
-_paths: dict[tuple[str, Path], tuple[Path, tuple[str, ...]] | None] = {}
+def have_subtests(identities: Iterable[str], root: Path) -> bool:
+    """Whether the source of these tests, or a file beside it, mentions subtests: those are counted, and have no case."""
+    heads = {identity.partition("[")[0].rpartition("::")[0] for identity in identities}
+    places = [place for head in sorted(heads) if (place := _module(head, root)) is not None]
+    folders = dict.fromkeys(path.parent for path, _ in places)
+    files = dict.fromkeys([path for path, _ in places])
+    beside = (path for folder in folders for path in sorted(folder.glob("*.py")))
+    return any(map(_mentions_subtests, files)) or any(map(_mentions_subtests, beside))
+
+
+def _mentions_subtests(path: Path) -> bool:
+    try:
+        return path.stat().st_size <= MAX_SOURCE and b"subtest" in path.read_bytes().lower()
+    except OSError:
+        return False
 
 
 def _module(dotted: str, root: Path) -> tuple[Path, tuple[str, ...]] | None:
     """The longest leading part of a dotted name that is a file, and the classes after it."""
-    key = (dotted, root)
-    if key not in _paths:
-        _paths[key] = _search(dotted.removesuffix(".py").replace("/", "."), root)
-    return _paths[key]
-
-
-def _search(dotted: str, root: Path) -> tuple[Path, tuple[str, ...]] | None:
-    parts = dotted.split(".")
+    parts = dotted.removesuffix(".py").replace("/", ".").split(".")
     if any(part in ("", "..") or len(part) > 200 or "\0" in part for part in parts) or len(parts) > 40:
         return None
     for n in range(len(parts), 0, -1):

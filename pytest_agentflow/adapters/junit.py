@@ -18,6 +18,7 @@ from xml.etree.ElementTree import Element
 from junitparser import Error, Failure, Skipped, xunit2
 
 from pytest_agentflow.adapters import oracle_files
+from pytest_agentflow.adapters.junit_counters import contradictions, surplus
 from pytest_agentflow.adapters.junit_xml import Refused, Suite, Walk, walk
 from pytest_agentflow.adapters.oracle_files import Oracle
 from pytest_agentflow.core.gate.identity import join
@@ -59,7 +60,8 @@ class _Raw:
     suite: str
     time: float
     attempts: tuple[Execution, ...]
-    body: str
+    red: int  # failures as its runner counts them
+    skipped: bool
 
 
 def read_report(path: Path, oracle: str | None = None, *, source: str = "", cell: str = "") -> Report:
@@ -69,8 +71,14 @@ def read_report(path: Path, oracle: str | None = None, *, source: str = "", cell
     """
     name = source or str(path)
     raws: list[_Raw] = []
+
+    def take(element: Element, suites: list[Suite]) -> None:
+        raws.append(_raw(element, suites))
+        suites[-1].red += raws[-1].red
+        suites[-1].skips += raws[-1].skipped
+
     try:
-        walked = walk(path, lambda element, suites: raws.append(_raw(element, suites)))
+        walked = walk(path, take)
     except Refused as refusal:
         problem = Problem(refusal.kind, f"{name}: {refusal}")
         return replace(labels(Report(name, problems=(problem,), cell=cell)), modified=_modified(path))
@@ -78,7 +86,7 @@ def read_report(path: Path, oracle: str | None = None, *, source: str = "", cell
     problems = [*_odd(walked, name), *_nameless(raws, name)]
     cases = _fold(raws, known)
     cases += _loose(walked)
-    problems += _counters(walked, raws, cases, known, name)
+    problems += contradictions(walked, cases, known, name)
     if not cases:
         problems.append(Problem(ProblemKind.NO_TESTS, f"{name}: the report holds no tests"))
     properties = {k: v for suite in walked.suites for k, v in suite.properties.items()}
@@ -86,7 +94,7 @@ def read_report(path: Path, oracle: str | None = None, *, source: str = "", cell
     report = Report(
         name, tuple(cases), tuple(problems), known.name, cell, timestamp=stamp, started=_epoch(stamp),
         modified=_modified(path), commit=next((properties[k] for k in _COMMIT_KEYS if properties.get(k)), ""),
-        digest=walked.digest, properties=properties,
+        digest=walked.digest, properties=properties, surplus=surplus(walked, known, name),
     )  # fmt: skip
     return labels(report)
 
@@ -95,9 +103,10 @@ def _raw(element: Element, suites: list[Suite]) -> _Raw:
     get = element.attrib.get
     names = [s.attrs.get("name", "") for s in suites if s.tag == "testsuite"]
     file = get("file") or next((s.attrs["file"] for s in reversed(suites) if s.attrs.get("file")), "")
+    attempts = _attempts(element)
     return _Raw(
         get("classname", ""), get("name", ""), file, get("line", ""), " > ".join(names), names[-1] if names else "",
-        _seconds(get("time", "")), _attempts(element), _property(element, "body"),
+        _seconds(get("time", "")), attempts, _red(element, attempts), _skips(element, attempts),
     )  # fmt: skip
 
 
@@ -105,12 +114,25 @@ def _testcase(element: Element) -> Any:
     return xunit2.TestCase.fromelem(element)  # type: ignore[no-untyped-call]
 
 
-def _property(element: Element, name: str) -> str:
-    if len(element) and element.find("properties") is not None:
-        for entry in _testcase(element).properties():
-            if entry.name == name:
-                return entry.value or ""
-    return ""
+def _red(element: Element, attempts: tuple[Execution, ...]) -> int:
+    """Every subtest that failed is counted, and has a child of its own."""
+    if not len(element):
+        return attempts[-1].bad
+    return (
+        sum(child.tag in ("failure", "error") or _unknown_failure(child) for child in element)
+        or attempts[-1].bad
+    )
+
+
+def _skips(element: Element, attempts: tuple[Execution, ...]) -> bool:
+    return attempts[-1].outcome is Outcome.SKIPPED or (
+        len(element) > 0 and element.find("skipped") is not None
+    )
+
+
+def _unknown_failure(child: Element) -> bool:
+    tag = child.tag.lower()
+    return child.tag not in _CASE_CHILDREN and ("fail" in tag or "error" in tag)
 
 
 def _attempts(element: Element) -> tuple[Execution, ...]:
@@ -131,7 +153,7 @@ def _attempts(element: Element) -> tuple[Execution, ...]:
     final += [
         Execution(Outcome.FAILED, child.tag[:80], (child.text or "")[:MESSAGE_LIMIT])
         for child in element
-        if child.tag not in _CASE_CHILDREN and ("fail" in child.tag.lower() or "error" in child.tag.lower())
+        if _unknown_failure(child)
     ]
     return (*interim, _worst(final) if final else _by_status(status, outcome))
 
@@ -191,9 +213,7 @@ def _case(identity: str, group: list[_Raw], repeats: str) -> Case:
     attempts = first.attempts if len(group) == 1 else _merged(group, repeats == "retries")
     line = int(first.line) if first.line.isdecimal() and len(first.line) < 9 else 0
     time = first.time if len(group) == 1 else sum(raw.time for raw in group)
-    return Case(
-        identity, attempts, time, first.file, line, first.body, len(group) if repeats == "copies" else 1
-    )
+    return Case(identity, attempts, time, first.file, line, len(group) if repeats == "copies" else 1)
 
 
 def _merged(group: list[_Raw], retries: bool) -> tuple[Execution, ...]:
@@ -236,45 +256,6 @@ def _nameless(raws: list[_Raw], name: str) -> list[Problem]:
     return [Problem(ProblemKind.NOT_JUNIT, f"{name}: {count} test case(s) without a name")] if count else []
 
 
-def _counters(walked: Walk, raws: list[_Raw], cases: list[Case], oracle: Oracle, name: str) -> list[Problem]:
-    """What the attributes claim, against what the cases say. Cases win; a claim of more is missing evidence."""
-    tops = _claims(walked)
-    tests, failing = tops.get("tests"), (tops.get("failures") or 0) + (tops.get("errors") or 0)
-    bad = sum(any(a.bad for a in case.attempts) for case in cases)
-    found: list[Problem] = []
-    if failing and not bad:
-        text = f"{name}: its counters claim {failing} failure(s), but no test case in it failed"
-        found.append(Problem(ProblemKind.CONTRADICTION, text))
-    elif (
-        bad
-        and tops.get("failures") is not None
-        and not failing
-        and any(a.bad for c in cases for a in c.attempts[-1:])
-    ):
-        text = f"{name}: its counters say 0 failures, {bad} test case(s) failed; the cases count"
-        found.append(Problem(ProblemKind.CONTRADICTION, text, fatal=False))
-    held = len(raws) if oracle.repeats == "copies" else len(cases)
-    if tests is not None and cases and oracle.counts and held < tests:
-        text = f"{name}: its counters claim {tests} tests, but it holds {held}"
-        found.append(Problem(ProblemKind.CONTRADICTION, text))
-    return found
-
-
-def _claims(walked: Walk) -> dict[str, int]:
-    """The counters of the outermost elements that have any."""
-    root = walked.suites[0]
-    tops = (
-        [root] if root.tag == "testsuite" or "tests" in root.attrs else [s for s in walked.suites if s.outer]
-    )
-    totals: dict[str, int] = {}
-    for suite in tops:
-        for key in ("tests", "failures", "errors"):
-            text = suite.attrs.get(key, "")
-            if text.isdecimal() and len(text) < 10:
-                totals[key] = totals.get(key, 0) + int(text)
-    return totals
-
-
 def _facts(walked: Walk, raws: list[_Raw]) -> Mapping[str, str]:
     """What oracle files can recognise a producer by."""
     root = walked.suites[0]
@@ -284,6 +265,7 @@ def _facts(walked: Walk, raws: list[_Raw]) -> Mapping[str, str]:
         "root": root.attrs.get("name", ""),
         "root_attributes": " ".join(root.attrs),
         "first_suite": first.attrs.get("name", "") if first.tag == "testsuite" else "",
+        "names": "/".join(s.attrs.get("name", "") for s in (root, first)),
         "properties": " ".join(first.properties),
         "schema": schema,
         "case_class": raws[0].classname if raws else "",

@@ -35,12 +35,15 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Suite:
-    """The attributes of one `<testsuite>` and the properties found directly in it."""
+    """One `<testsuite>`: its attributes, the properties directly in it, and how many cases it and the suites in it hold."""
 
     tag: str
     attrs: dict[str, str]
     outer: bool = False  # directly under the root
     properties: dict[str, str] = field(default_factory=dict)
+    cases: int = 0
+    red: int = 0  # failures and errors, those outside any case too
+    skips: int = 0
 
 
 @dataclass(slots=True)
@@ -158,11 +161,18 @@ class _Handler:
             element = self.open.pop()
             if not self.open:
                 if element.tag == "testcase":
+                    self.suites[-1].cases += 1
                     self.on_case(element, self.suites)
                 else:
+                    self.suites[-1].red += 1
                     self.found.loose.append((self.suites[-1].attrs.get("name", ""), element))
         elif name.rpartition(":")[2] in _CONTAINERS:
-            self.suites.pop()
+            inner = self.suites.pop()
+            if self.suites:
+                outer = self.suites[-1]
+                outer.cases, outer.red, outer.skips = (
+                    outer.cases + inner.cases, outer.red + inner.red, outer.skips + inner.skips,
+                )  # fmt: skip
 
 
 def _failing(tag: str) -> bool:

@@ -16,6 +16,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "data" / "oracles", _PACKAGE.parent / "oracles")  # in a wheel; in a source checkout
 _FIELDS = ("classname", "name", "file", "suites", "suite")
 _REPEATS = ("retries", "attempts", "copies")
+_COUNTS = ("cases", "tests", "subtests", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Oracle:
     report: tuple[str, ...] = ()  # where it usually is, as globs
     rerun: str = ""  # command for a selection; {tests} are the selectors
     selector: str = ""  # how one test is named to the runner, from {classname}, {name}, {file}, {nodeid}
-    counts: bool = True  # the tests attribute counts cases
+    counts: str = "cases"  # what the tests attribute counts: "cases", "tests", "subtests" (cases and subtests) or "none"
     passed_exits: tuple[int, ...] = (0,)
     failed_exits: tuple[int, ...] = (1,)
     protected: tuple[str, ...] = ()  # paths that decide what a test means
@@ -95,6 +96,8 @@ def load(path: Path) -> Oracle:
         raise _bad(path, f"identity knows {', '.join(_FIELDS)}")
     if oracle.repeats not in _REPEATS:
         raise _bad(path, f"repeats is one of {', '.join(_REPEATS)}")
+    if oracle.counts not in _COUNTS:
+        raise _bad(path, f"counts is one of {', '.join(_COUNTS)}")
     return oracle
 
 

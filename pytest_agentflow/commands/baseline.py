@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.reports:
         raise bad("no report was given", "name the base branch's JUnit XML files")
-    reports = read_all(args.reports, args.oracle)
+    reports = read_all(args.reports, args.oracle, args.source)
     problems = [problem.text for report in reports for problem in report.problems if problem.fatal]
     if problems:
         raise AgentflowError(f"no baseline from a report that cannot be trusted: {problems[0]}", "", 2)

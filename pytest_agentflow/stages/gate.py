@@ -35,7 +35,7 @@ def gather(args: argparse.Namespace) -> Brief:
     if not args.reports:
         raise bad("no report was given", "name at least one JUnit XML file")
     today = date.today().toordinal()  # an expiry date means the reader's own day
-    reports = read_all(args.reports, args.oracle)
+    reports = read_all(args.reports, args.oracle, args.source, census=bool(args.collected))
     baseline, gaps, notes = _baseline(args)
     changed, rule_changes = _changes(args, today)
     policy = policy_of(args, baseline)
@@ -57,13 +57,23 @@ def bad(cause: str, step: str = "see agentflow gate --help") -> AgentflowError:
     return AgentflowError(cause, step, exit_code=3)
 
 
-def read_all(arguments: Sequence[str], oracle: str | None) -> list[Report]:
-    """`[CELL=]PATH` or a glob each. The same path twice is one report."""
+def read_all(
+    arguments: Sequence[str], oracle: str | None, source: str | None = None, *, census: bool = False
+) -> list[Report]:
+    """`[CELL=]PATH` or a glob each. The same path twice is one report. `census`: a list of the collected tests will tell what is lost."""
     found: dict[tuple[str, str], Report] = {}
     for cell, name in _expanded(arguments):
         if (cell, name) not in found:
-            found[cell, name] = read_report(Path(name), oracle, source=name, cell=cell)
+            report = read_report(Path(name), oracle, source=name, cell=cell)
+            found[cell, name] = report if census else _whole(report, Path(source or "."))
     return list(found.values())
+
+
+def _whole(report: Report, source: Path) -> Report:
+    """More tests counted than there are cases: fine where the tests have subtests, else a gap."""
+    if report.surplus is None or gate_bodies.have_subtests((c.identity for c in report.cases), source):
+        return report
+    return replace(report, problems=(*report.problems, report.surplus))
 
 
 def _expanded(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -109,7 +119,7 @@ def _baseline(args: argparse.Namespace) -> tuple[Baseline | None, list[Problem],
     if args.baseline and args.baseline_report:
         raise bad("--baseline and --baseline-report exclude each other")
     if args.baseline_report:
-        reports = read_all(args.baseline_report, args.oracle)
+        reports = read_all(args.baseline_report, args.oracle, args.source)
         gaps = [replace(p, text=f"base branch: {p.text}") for r in reports for p in r.problems if p.fatal]
         return baseline_of(reports, args.source), gaps, []
     if not args.baseline:

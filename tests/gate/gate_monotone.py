@@ -1,28 +1,30 @@
 """Generated suites, baselines and rules, and what somebody might do to a blocked change to talk the gate into green.
 
-Used by the test suite (a few hundred examples) and by benchmarks/gate.py (twenty thousand).
+`verdict` judges a scene from records, thousands of times a second; `through_files` takes the whole way over XML, and must say
+the same. Used by the test suite (a few hundred examples) and by benchmarks/gate.py (twenty thousand).
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from gate_helpers import BODIES, case
 from hypothesis import strategies as st
 
 from pytest_agentflow.adapters.junit import read_report
-from pytest_agentflow.core.gate.baseline import Baseline
+from pytest_agentflow.core.gate.baseline import Baseline, Entry, entry
 from pytest_agentflow.core.gate.judge import Brief, Exit, judge
+from pytest_agentflow.core.gate.labels import labels
 from pytest_agentflow.core.gate.policy import Policy
 from pytest_agentflow.core.gate.quarantine import Leave, Quarantine
-from pytest_agentflow.core.gate.records import Report
+from pytest_agentflow.core.gate.records import Case, Problem, ProblemKind, Report
 from pytest_agentflow.core.gate.result import GateResult
-from pytest_agentflow.stages.gate import baseline_of
+from pytest_agentflow.core.gate.standing import settle
 
 TODAY = 740_000
 NAMES = [f"m::t{n}" for n in range(6)] + ["m.C::p[0]", "m.C::p[1]"]
@@ -51,6 +53,9 @@ class Scene:
     collected: frozenset[str] | None = None
     exit: int | None = None
     history: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
+    bodies: Mapping[str, str] = field(default_factory=dict)  # hashes of the tests' source now
+    base_bodies: Mapping[str, str] = field(default_factory=dict)
+    retries: Cases = field(default_factory=dict)  # the second attempt at the first shard
 
 
 @st.composite
@@ -79,9 +84,11 @@ def scenes(draw: st.DrawFn) -> Scene:
         | st.frozensets(st.sampled_from(NAMES), max_size=1).map(lambda x: x | set(names))
     )
     history = {n: (draw(st.booleans()),) * draw(st.sampled_from([0, 3, 20])) for n in leaves}
+    hashes = st.dictionaries(st.sampled_from(NAMES), st.sampled_from("hk"), max_size=4)
+    bodies, base_bodies = ({}, {}) if draw(st.booleans()) else (draw(hashes), draw(hashes))
     return Scene(
         draw(st.sampled_from(list(SUITES))), tuple(shards), base, policy, tuple(leaves.items()), collected,
-        draw(st.sampled_from([None, None, None, 0, 1, 2])), history,
+        draw(st.sampled_from([None, None, None, 0, 1, 2])), history, bodies, base_bodies,
     )  # fmt: skip
 
 
@@ -89,36 +96,65 @@ def text(cases: Cases, producer: str) -> str:
     return SUITES[producer].format("".join(case(n, b) for n, specs in cases.items() for b in specs))
 
 
-@lru_cache(maxsize=4096)
-def _read(content: str, name: str, folder: str) -> Report:
-    path = Path(folder, name)
-    path.write_text(content)
-    return read_report(path, source=name)
+@cache
+def _template(specs: tuple[str, ...], producer: str) -> tuple[Case, str]:
+    """What the reader makes of one test with these results, and whom it takes for the producer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "one.xml")
+        path.write_text(text({NAMES[0]: specs}, producer))
+        report = read_report(path)
+    return report.cases[0], report.producer
 
 
-def verdict(scene: Scene, folder: Path) -> GateResult:
-    """Through files, the reader and the judge: the whole way. A text that was read before is not read again."""
-    reports = [
-        _read(text(shard, scene.producer), f"shard-{n}.xml", str(folder))
-        for n, shard in enumerate(scene.shards, 1)
-    ]
-    baseline: Baseline | None = None
-    if scene.base is not None:
-        baseline = baseline_of([_read(text(scene.base, scene.producer), "base.xml", str(folder))], None)
+def _record(cases: Cases, producer: str, name: str) -> Report:
+    """The report that `text` would be read as."""
+    found = tuple(replace(_template(specs, producer)[0], identity=n) for n, specs in cases.items())
+    problems = () if found else (Problem(ProblemKind.NO_TESTS, f"{name}: the report holds no tests"),)
+    digest = repr((producer, list(cases.items())))
+    return labels(Report(name, found, problems, _template(("pass",), producer)[1], digest=digest))
+
+
+def _files(scene: Scene) -> dict[str, Cases]:
+    files = {f"shard-{n}.xml": shard for n, shard in enumerate(scene.shards, 1)}
+    return files | ({"shard-1-attempt-2.xml": scene.retries} if scene.retries else {})
+
+
+def verdict(scene: Scene) -> GateResult:
+    """From records alone."""
+    reports = [_record(cases, scene.producer, name) for name, cases in _files(scene).items()]
+    base = [] if scene.base is None else [_record(scene.base, scene.producer, "base.xml")]
+    return _judged(scene, reports, base)
+
+
+def through_files(scene: Scene, folder: Path) -> GateResult:
+    """Through XML files and the reader."""
+
+    def read(cases: Cases, name: str) -> Report:
+        (folder / name).write_text(text(cases, scene.producer))
+        return read_report(folder / name, source=name)
+
+    reports = [read(cases, name) for name, cases in _files(scene).items()]
+    return _judged(scene, reports, [] if scene.base is None else [read(scene.base, "base.xml")])
+
+
+def _judged(scene: Scene, reports: Sequence[Report], base: Sequence[Report]) -> GateResult:
+    entries: Mapping[str, Entry] = {
+        n: entry(s, scene.base_bodies.get(n, "")) for n, s in settle(base).items()
+    }
     leaves = {n: Leave(n, n, "o", "r", TODAY + days, "soon") for n, days in scene.leaves}
-    exits = (
-        [Exit(scene.exit, {0: "passed", 1: "failed"}.get(scene.exit, "broken"))]
-        if scene.exit is not None
-        else []
-    )
+    meaning = {0: "passed", 1: "failed"}
+    exits = [] if scene.exit is None else [Exit(scene.exit, meaning.get(scene.exit, "broken"))]
     return judge(
         Brief(
-            reports, scene.policy, TODAY, baseline, Quarantine(leaves), scene.collected, scene.history, exits
+            reports, scene.policy, TODAY, Baseline({"": entries}) if scene.base is not None else None, Quarantine(leaves),
+            scene.collected, scene.history, exits, bodies=scene.bodies,
         )
-    )
+    )  # fmt: skip
 
 
-MOVES = ("remove", "skip", "xfail", "retry-pass", "retry-fail", "duplicate", "duplicate-elsewhere", "pad")
+MOVES = (
+    "remove", "skip", "xfail", "retry-pass", "retry-fail", "retry-report", "duplicate", "duplicate-elsewhere", "rename", "pad",
+)  # fmt: skip
 
 
 def apply(scene: Scene, move: str, name: str) -> Scene | None:
@@ -130,38 +166,62 @@ def apply(scene: Scene, move: str, name: str) -> Scene | None:
         return None if allowed else replace(scene, shards=({**scene.shards[0], **fresh}, *scene.shards[1:]))
     if where is None or not _promised(scene, move, name):
         return None
+    if move == "retry-report":
+        return replace(scene, retries={name: ("pass",)})
     specs = scene.shards[where][name]
     changed = {
-        "remove": None, "skip": ("skip",), "xfail": ("xfail",), "retry-pass": (*specs, "pass"),
+        "remove": None, "rename": None, "skip": ("skip",), "xfail": ("xfail",), "retry-pass": (*specs, "pass"),
         "retry-fail": (*specs, "fail"), "duplicate": specs * 2, "duplicate-elsewhere": specs,
     }[move]  # fmt: skip
     shards = [dict(shard) for shard in scene.shards]
     if changed is None:
         shards = [{k: v for k, v in shard.items() if k != name} for shard in shards]
+        shards[where] |= {"renamed::t": ("pass",)} if move == "rename" else {}
     else:
         shards[(where + 1) % len(shards) if move == "duplicate-elsewhere" else where][name] = changed
     return replace(scene, shards=tuple(shards))
 
 
 def _promised(scene: Scene, move: str, name: str) -> bool:
-    policy, base = scene.policy, scene.base
-    state = _state(base[name]) if base is not None and name in base else None
-    if move == "remove":  # visible through the baseline or the collected ids, unless accepted by name
-        seen = (base is not None and name in base) or (
-            scene.collected is not None and name in scene.collected
-        )
-        return seen and name not in policy.accepted
-    if move == "skip":  # a door the user opened: skips allowed, or expected by the baseline
+    """False where a door stands open that docs/explanation/the-gate-is-monotone.md names."""
+    policy = scene.policy
+    base = scene.base.get(name) if scene.base is not None else None
+    state = _state(base) if base is not None else None
+    if move in (
+        "remove",
+        "rename",
+    ):  # visible through the baseline or the collected ids, unless accepted by name
+        seen = base is not None or (scene.collected is not None and name in scene.collected)
+        return seen and name not in policy.accepted and not _twin(scene, name)
+    if move == "skip":  # skips allowed, or expected by the baseline
         return (
-            policy.max_new_skips == 0 if base is not None else policy.skips == "count"
+            policy.max_new_skips == 0 if scene.base is not None else policy.skips == "count"
         ) and state != "skip"
     if move == "xfail":  # without a baseline an expected failure is taken at the test's word
-        return base is not None and policy.max_new_skips == 0 and state not in ("skip", "xfail")
-    if move == "retry-pass":  # --flaky allow is exactly the permission to retry
-        return policy.flaky == "block"
-    if move == "retry-fail":  # a failure may explain an exit code that nothing explained before
-        return scene.exit is None
-    return True
+        return scene.base is not None and policy.max_new_skips == 0 and state not in ("skip", "xfail")
+    if move in ("retry-pass", "retry-report") and policy.flaky == "allow":  # exactly the permission to retry
+        return False
+    if move == "retry-fail":  # a failure may explain an exit code; a known failure may fail again
+        return (
+            scene.exit is None
+            and not (policy.strict_baseline and state == "fail")
+            and not _fewer(scene, name)
+        )
+    return move == "duplicate-elsewhere" or not _fewer(scene, name)
+
+
+def _fewer(scene: Scene, name: str) -> bool:
+    """Where a producer gives several tests one name, only their number can be held against the baseline's."""
+    now = next(len(shard[name]) for shard in scene.shards if name in shard)
+    return scene.producer == "generic" and scene.base is not None and len(scene.base.get(name, ())) > now
+
+
+def _twin(scene: Scene, name: str) -> bool:
+    """A new test with the same body: the old one is reported as moved."""
+    body = scene.base_bodies.get(name)
+    return body is not None and any(
+        n not in (scene.base or {}) and scene.bodies.get(n) == body for shard in scene.shards for n in shard
+    )
 
 
 def _state(specs: tuple[str, ...]) -> str:
@@ -170,19 +230,21 @@ def _state(specs: tuple[str, ...]) -> str:
     return "skip" if "skip" in specs else "xfail" if "xfail" in specs else "pass"
 
 
-def broken_promise(scene: Scene, move: str, name: str) -> str | None:
-    """None, or the story of how a move turned a block into a pass."""
-    with tempfile.TemporaryDirectory() as folder:
-        before = verdict(scene, Path(folder))
-        if before.exit_code == 0:
-            return None
-        after_scene = apply(scene, move, name)
-        if after_scene is None:
-            return None
-        after = verdict(after_scene, Path(folder))
-    if after.exit_code != 0:
-        return None
-    return f"{move} {name}: {before.exit_code} -> 0; before: {[r.text for r in before.reasons]}; after: {after_scene}"
+def tampered(scene: Scene) -> Iterator[tuple[str, str]]:
+    """Every promised move on every test of a blocked scene: how it turned the block into a pass (or ""), and the move."""
+    before = verdict(scene)
+    if before.exit_code == 0:
+        return
+    for move in MOVES:
+        for name in NAMES if move != "pad" else NAMES[:1]:
+            after = apply(scene, move, name)
+            if after is not None:
+                green = verdict(after).exit_code == 0
+                reasons = [r.text for r in before.reasons]
+                yield (
+                    f"{move} {name}: {before.exit_code} -> 0; before: {reasons}; {scene}" if green else "",
+                    move,
+                )
 
 
 assert set(BODIES) >= {s for specs in SPECS for s in specs}

@@ -441,3 +441,80 @@ def test_n46_a_retry_that_passed_does_not_explain_exit_code_1(bench: Bench) -> N
 def test_n47_a_duplicated_skip_is_not_a_settled_flaky_test(bench: Bench) -> None:
     for specs in (["skip", "pass"], ["skip", "pass", "skip", "pass"], ["skip", "pass", "pass"]):
         assert bench.gate(many(5) | {A: specs}, "--flaky", "allow").code == 1
+
+
+def test_n48_a_skip_in_one_attempt_is_not_made_up_for_by_a_failure_that_is_excused(bench: Bench) -> None:
+    rules = bench.quarantine(A)
+    assert bench.gate(many(5) | {A: ["skip", "pass"]}, *rules).blocks >= {"weakened"}
+    assert bench.gate(many(5) | {A: ["skip", "pass", "pass"]}, *rules).blocks >= {"weakened"}
+    base = bench.baseline(many(5) | {A: "fail"})
+    assert bench.gate(many(5) | {A: "skip"}, *base, "--new-only").blocks >= {"weakened"}
+    assert bench.gate(many(5) | {A: ["skip", "fail"]}, *base, "--new-only").blocks >= {"weakened"}
+
+
+def test_n49_a_duplicated_skip_does_not_explain_exit_code_1(bench: Bench) -> None:
+    rules = ("--pass-threshold", "50", "--pytest-exit", "1")
+    assert bench.gate(many(5) | {A: ["skip", "pass"]}, *rules).code == 2
+    assert bench.gate(many(5) | {A: ["skip", "pass", "skip", "pass"]}, *rules).code == 2
+
+
+def counted(attributes: str, *bodies: str, suite: str = "s") -> str:
+    rows = "".join(f'<testcase classname="m" name="t{n}">{body}</testcase>' for n, body in enumerate(bodies))
+    return f'<testsuites><testsuite name="{suite}" {attributes}>{rows}</testsuite></testsuites>'
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        'tests="4"', 'tests="3" failures="1"', 'tests="3" errors="1"', 'tests="3" skipped="1"', 'tests="3" disabled="1"',
+        'tests="99999999999999999999"', 'tests="1,000"', 'tests="-3"', 'tests="NaN"', 'tests="3" failures="none"', 'tests="1e3"',
+    ],
+)  # fmt: skip
+def test_n50_counters_that_claim_more_than_the_report_holds_cannot_be_judged(
+    bench: Bench, attributes: str
+) -> None:
+    assert bench.gate(counted('tests="3" failures="0" errors="0" skipped="0"', "", "", "")).code == 0
+    assert bench.gate(counted(attributes, "", "", "")).code == 2
+
+
+def test_n51_two_failures_claimed_and_one_shown_cannot_be_judged(bench: Bench) -> None:
+    red = '<failure message="x"/>'
+    shown = counted('tests="3" failures="2"', red, "", "")
+    assert bench.gate(shown, "--pass-threshold", "50").code == 2
+    assert bench.gate(counted('tests="3" failures="2"', red, red, ""), "--pass-threshold", "20").code == 0
+
+
+def test_n52_a_suite_inside_that_lost_a_case_is_noticed(bench: Bench) -> None:
+    text = '<testsuites tests="3"><testsuite name="a" tests="1"><testcase classname="m" name="x"/><testcase classname="m" name="y"/></testsuite><testsuite name="b" tests="2"><testcase classname="m" name="z"/></testsuite></testsuites>'
+    result = bench.gate(text)
+    assert result.code == 2
+    assert "suite 'b'" in result.first
+
+
+def test_n53_cases_of_pytest_that_got_lost_are_told_from_subtests_by_the_source(bench: Bench) -> None:
+    text = counted('tests="5"', "", "", suite="pytest").replace('classname="m"', 'classname="tests.test_m"')
+    assert bench.gate(text).code == 2
+    bench.write("tests/test_m.py", "def test_t0(): pass\n")
+    assert bench.gate(text).code == 2
+    bench.write("tests/test_m.py", "def test_t0(subtests): pass\n")
+    assert bench.gate(text).code == 0
+    assert bench.gate(text, "--source", "elsewhere").code == 2
+    listed = bench.write("ids.txt", "tests/test_m.py::t0\ntests/test_m.py::t1\n")
+    assert bench.gate(text, "--source", "elsewhere", "--collected", listed).code == 0
+    assert Bench._main("baseline", "write", "report.xml", "--source", "elsewhere") == 2
+
+
+def test_n54_pytest_is_recognised_under_another_suite_name(bench: Bench) -> None:
+    hidden = xml(many(5) | {A: ["pass", "pass"]}, suite='name="my project"')
+    result = bench.gate(hidden)
+    assert result.code == 1
+    assert result.status(A) == "flaky"
+
+
+def test_n55_a_report_cannot_claim_a_body_for_its_tests(bench: Bench) -> None:
+    forged = '<properties><property name="body" value="0123456789abcdef"/></properties>'
+    base = bench.baseline(many(5) | {A: forged})
+    rest = {name: spec for name, spec in many(5).items() if name != A}
+    result = bench.gate(rest | {"tests.test_a::test_fresh": forged}, *base)
+    assert result.code == 1
+    assert result.status(A) == "missing"

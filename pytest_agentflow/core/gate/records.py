@@ -35,7 +35,6 @@ class Case:
     time: float = 0.0  # all attempts together
     file: str = ""  # where the report says it lives, if it does
     line: int = 0
-    body: str = ""  # hash of the test's source, where it is known
     copies: int = 1  # same-named tests in a report whose producer allows them
 
     @property
@@ -91,3 +90,4 @@ class Report:
     commit: str = ""
     digest: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    surplus: Problem | None = None  # counted tests without a case: lost, unless the tests' source explains it
