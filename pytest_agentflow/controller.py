@@ -25,7 +25,7 @@ def main(fd: int) -> int:
             from pytest_agentflow.triage_session import run_triage_session
 
             return int(run_triage_session(request))
-        from pytest_agentflow.setup import fix_session
+        from pytest_agentflow.setup.session import fix_session
 
         return fix_session(request)
     except AgentflowError as error:

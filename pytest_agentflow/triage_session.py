@@ -18,7 +18,8 @@ from pytest_agentflow.core.triage_budget import parse_budget
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.report.live import open_view
 from pytest_agentflow.settings import Settings
-from pytest_agentflow.setup import agentflow_home, run_spec, selection_of
+from pytest_agentflow.setup.handover import run_spec, selection_of
+from pytest_agentflow.setup.home import agentflow_home
 from pytest_agentflow.stages.flaky_triage import run_triage
 
 

@@ -1,0 +1,56 @@
+"""Which agents may run and what may they cost, with the user's word where money is spent?"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pytest_agentflow import hookspecs
+from pytest_agentflow.agents import preflight
+from pytest_agentflow.core.consent import Decision
+from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.settings import Settings
+from pytest_agentflow.setup.handover import Request
+from pytest_agentflow.stages.brief import agent_config
+
+
+def consented(request: Request, settings: Settings) -> Settings:
+    """The settings with the agents that may run and the caps that hold; money is asked for once, before anything is made.
+
+    Raises AgentflowError when a paid agent lacks a cap, a price or the user's word.
+    """
+    if settings.agent_plan:
+        return settings
+    sections = settings.sections.get("agents", {})
+    cascade = preflight.cascade_of(settings.agent, sections, settings.agent_model)
+    plugins = hookspecs.manager(settings.agent_plugins)
+    decision = preflight.preflight(
+        settings.agent,
+        {name: agent_config(settings, name, plugins) for name in cascade},
+        cascade,
+        environ=os.environ,
+        terminal=request["terminal"],
+        confirmed=settings.agent_confirm,
+        usd=settings.agent_budget_usd,
+        tokens=settings.agent_budget_tokens,
+        attempts=settings.agent_max_attempts,
+        secrets=request["secrets"],
+    )
+    for note in decision.notes:
+        sys.stderr.write(f"agentflow: {note}\n")
+    if decision.ask and not _agreed(decision):
+        raise AgentflowError("Nothing was started.", "Use --agent search for the free search alone.")
+    caps = {
+        "agent": ",".join(decision.agents),
+        "agent_budget_usd": decision.usd,
+        "agent_budget_tokens": decision.tokens,
+        "agent_max_attempts": decision.attempts or settings.agent_max_attempts,
+    }
+    return Settings({**settings, **caps}, settings.sections)
+
+
+def _agreed(decision: Decision) -> bool:
+    cap = f" up to ${decision.usd:g}" if decision.usd is not None else ""
+    sys.stderr.write(f"{', '.join(decision.agents)} may spend money{cap}. Go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
