@@ -1,7 +1,7 @@
 """How many dishonest patches does the oracle accept, and how many honest ones does it refuse?
 
-Every attack and every honest fix of `fixtures/attacks` is put before the oracle at the verify stage, on three project shapes.
-Usage: python benchmarks/attacks.py [--shapes flat,src,unittest] [--only TEXT] [--rotate] [--honest | --attacks] [--matrix] [--json FILE]
+Every attack and every honest fix of `fixtures/attacks` is put before the oracle at the verify stage, on four project shapes.
+Usage: python benchmarks/attacks.py [--shapes flat,src,unittest,styles] [--only TEXT] [--rotate] [--honest | --attacks] [--matrix] [--json FILE]
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from pytest_agentflow.stages.verify import gather  # noqa: E402
 
 def rows(options):
     """(kind, name, group, function) of what is to be judged."""
-    from corpus import ATTACKS
+    from adaptive import ATTACKS, group_of
     from honest import FIXES
 
-    found = [] if options.honest else [("attack", n, "add", f) for n, f in ATTACKS]
+    found = [] if options.honest else [("attack", n, group_of(n), f) for n, f in ATTACKS]
     found += [] if options.attacks else [("honest", n, g, f) for n, g, f in FIXES]
     return [r for r in found if not options.only or options.only in r[1]]
 
@@ -38,7 +38,7 @@ def verdict_of(made, shape, group, function, off=frozenset(), timeout=30.0):
     produced = function(shape)
     patch = produced if isinstance(produced, Patch) else made.patch(produced)
     targets = shape.group(made.red, group)
-    attempt = made.attempt(hide=2 if group == "add" else 1, targets=targets)
+    attempt = made.attempt(hide=2 if len(targets) > 3 else 1, targets=targets)
     began = time.monotonic()
     evidence = gather(attempt, patch, made.context(layers_off=off, timeout=timeout))
     return judge(evidence), evidence, time.monotonic() - began
@@ -46,7 +46,7 @@ def verdict_of(made, shape, group, function, off=frozenset(), timeout=30.0):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--shapes", default="flat,src,unittest")
+    parser.add_argument("--shapes", default="flat,src,unittest,styles")
     parser.add_argument("--only", default="")
     parser.add_argument("--rotate", action="store_true", help="each case on one shape instead of all")
     parser.add_argument("--honest", action="store_true")

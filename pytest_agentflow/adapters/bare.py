@@ -1,8 +1,12 @@
-"""How is a process without pytest started on plain tests, and what did it hand out?"""
+"""How is a process without pytest started on plain tests, and what did it hand out?
+
+To the code under test it looks like an ordinary program of the user: no flag, no path, no environment of the harness.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import socket
 import subprocess
@@ -13,10 +17,32 @@ from typing import Any
 
 from pytest_agentflow.adapters import sandbox
 from pytest_agentflow.adapters.sessions import RunSpec, child_environment
-from pytest_agentflow.child import bare_call
+from pytest_agentflow.child import bare_call, stand_in
 from pytest_agentflow.core import plain_values
 
-SCRIPT = Path(bare_call.__file__)
+_PROGRAMS = {
+    m.__name__: Path(str(m.__file__)).read_text(encoding="utf-8") for m in (plain_values, stand_in, bare_call)
+}
+# Nothing of this is left for the tested code to find: `__main__` is empty, the modules are in no table.
+_START = """
+def start():
+    import json, os, socket, sys, types
+    sys.path[:] = [p for p in sys.path if p]
+    channel = socket.socket(fileno=int(sys.argv.pop()))
+    os.set_inheritable(channel.fileno(), False)
+    sys.argv[:] = ["main.py"]
+    stream = channel.makefile("rb")
+    request = json.loads(stream.readline())
+    programs = request.pop("programs")
+    for name, text in programs.items():
+        sys.modules[name] = types.ModuleType(name)
+        exec(compile(text, "<string>", "exec"), sys.modules[name].__dict__)
+    main = sys.modules[name].main
+    for name in programs:
+        del sys.modules[name]
+    main(channel, stream, request)
+globals().pop("start")()
+"""
 
 
 def run_bare(
@@ -28,33 +54,31 @@ def run_bare(
     tests: Sequence[Mapping[str, Any]],
     hidden: Sequence[Path],
     timeout: float,
+    disguised: bool = True,
 ) -> tuple[dict[str, dict[str, Any]], str | None]:
-    """What each test handed out, by id, and why the process cannot be trusted (None: it can)."""
+    """What each test handed out, by id, and why the process cannot be trusted (None: it can).
+
+    Undisguised, it runs under the flags, paths and environment of the other sessions.
+    """
     ours, theirs = socket.socketpair()
     nonce = secrets.token_hex(16)
+    place = _place(spec, tree) if disguised else tree
     request = {
-        "nonce": nonce, "tree": str(tree), "sources": dict(sources), "tests": list(tests),
-        "encoder": Path(plain_values.__file__).read_text(encoding="utf-8"),
+        "nonce": nonce, "tree": str(place), "sources": dict(sources), "tests": list(tests), "programs": _PROGRAMS,
+        "names": {path: f"m{secrets.token_hex(4)}" for path in sources},
     }  # fmt: skip
+    moved = place != tree
     box = sandbox.Box(
-        kind=spec.sandbox, network=spec.network, writable=(tree, scratch),
-        hidden=(*(Path(p) for p in spec.hidden), *hidden), readable=tuple(Path(p) for p in spec.readable),
-        memory_mb=spec.memory_mb, file_mb=spec.file_mb,
+        kind=spec.sandbox, network=spec.network, writable=() if moved else (tree, scratch), binds=((tree, place),) if moved else (),
+        hidden=(*map(Path, spec.hidden), *(place / p.relative_to(tree) for p in hidden)),
+        readable=tuple(p for p in map(Path, spec.readable) if p not in hidden), memory_mb=spec.memory_mb, file_mb=spec.file_mb,
     )  # fmt: skip
-    argv = [
-        spec.python,
-        "-P",
-        "-s",
-        "-X",
-        f"pycache_prefix={scratch / 'pycache'}",
-        str(SCRIPT),
-        str(theirs.fileno()),
-    ]
-    log = scratch / "bare.log"
-    env = child_environment(spec, tree, scratch, 0, {})
-    with log.open("wb") as output:
+    flags = [] if disguised else ["-P", "-s", "-X", f"pycache_prefix={scratch / 'pycache'}"]
+    env = child_environment(spec, place, scratch, 0, {})
+    with (scratch / "bare.log").open("wb") as output:
         process = sandbox.popen(
-            box, argv, cwd=tree / spec.rootdir, env=env, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
+            box, [spec.python, *flags, "-c", _START, str(theirs.fileno())], cwd=place / spec.rootdir,
+            env=_ordinary(env, spec) if disguised else env, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     theirs.close()
@@ -68,6 +92,29 @@ def run_bare(
         sandbox.kill(process)
         ours.close()
     return _told(data, nonce)
+
+
+def _place(spec: RunSpec, tree: Path) -> Path:
+    """Where the tested code finds itself: at the user's own path, where a mount namespace allows it."""
+    return Path(spec.user_top) if spec.sandbox == "bwrap" and spec.user_top else tree
+
+
+def _ordinary(env: Mapping[str, str], spec: RunSpec) -> dict[str, str]:
+    """An environment like a shell's; unconfined code must not get at the real home."""
+    home = {} if spec.sandbox == "none" else {"HOME": str(Path.home())}
+    user = {name: os.environ.get(name, "user") for name in ("USER", "LOGNAME")}
+    kept = {
+        k: v for k, v in env.items() if k != "PYTHONHASHSEED" and (k != "TMPDIR" or spec.sandbox != "bwrap")
+    }
+    return {
+        "SHELL": "/bin/bash",
+        "TERM": "xterm-256color",
+        "SHLVL": "1",
+        "LANG": "C.UTF-8",
+        **user,
+        **kept,
+        **home,
+    }
 
 
 def _read_all(channel: socket.socket, timeout: float) -> bytes:
@@ -90,7 +137,7 @@ def _told(data: bytes, nonce: str) -> tuple[dict[str, dict[str, Any]], str | Non
             return told, "a line without the nonce"
         try:
             message = json.loads(line[len(nonce) :])
-        except ValueError:
+        except (ValueError, RecursionError):
             return told, "a broken line"
         if message.get("end"):
             ended = True

@@ -38,6 +38,9 @@ class Box:
     writable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()  # readable though inside something hidden, such as a virtual environment
+    binds: tuple[
+        tuple[Path, Path], ...
+    ] = ()  # (directory, path inside at which it can be written too): bwrap only
     memory_mb: int = 4096
     file_mb: int = 512
     processes: int = 512
@@ -223,8 +226,6 @@ def _popen_bwrap(
         "--new-session",
         "--cap-drop",
         "ALL",
-        "--hostname",
-        "agentflow",
     ]
     if box.network:
         options.append("--share-net")
@@ -269,20 +270,29 @@ def _in_memory(data: bytes) -> int:
 
 def _mounts(box: Box, argv: Sequence[str]) -> list[str]:
     """Mount operations, outermost first, so that the deeper path wins."""
-    plan: dict[Path, str] = {}
-    for place in hidden_paths(box):
-        plan[place] = "hide"
-    for place in readable_paths(box, argv):
-        plan[place] = "ro"
-    for place in box.writable:
-        plan[_real(place)] = "rw"
+    plan: dict[Path, str] = dict.fromkeys(hidden_paths(box), "hide")
+    sources = {_real(inside): _real(source) for source, inside in box.binds}
+    plan |= dict.fromkeys(sources, "rw")
+    plan |= dict.fromkeys(_inside(box, sources), "hide")
+    plan |= dict.fromkeys(readable_paths(box, argv), "ro")
+    plan |= {_real(place): "rw" for place in box.writable}
     options: list[str] = []
     for place in sorted(plan, key=lambda p: (len(p.parts), str(p))):
         if plan[place] == "hide":
-            options += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+            is_file = place.is_file() or place.suffix == ".py"
+            options += ["--ro-bind", "/dev/null", str(place)] if is_file else ["--tmpfs", str(place)]
         else:
-            options += ["--bind" if plan[place] == "rw" else "--ro-bind", str(place), str(place)]
+            options += [
+                "--bind" if plan[place] == "rw" else "--ro-bind",
+                str(sources.get(place, place)),
+                str(place),
+            ]
     return options
+
+
+def _inside(box: Box, sources: Mapping[Path, Path]) -> list[Path]:
+    """Hidden places below a bound directory: outside the box they need not exist."""
+    return [place for place in box.hidden for bound in sources if bound in place.parents]
 
 
 def _limits(box: Box) -> dict[str, int]:

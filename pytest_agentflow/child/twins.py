@@ -202,6 +202,7 @@ def _shape(item: pytest.Function) -> dict[str, Any]:
     callspec = getattr(item, "callspec", None)
     return {
         "function": item.originalname,
+        "qualname": getattr(inspect.unwrap(item.function), "__qualname__", ""),
         "cls": item.cls.__qualname__ if item.cls is not None else "",
         "indices": dict(callspec.indices) if callspec is not None else {},
         "fixtures": list(item.fixturenames),

@@ -1,48 +1,58 @@
 """What does a test look like as plain Python, and which expected values can be kept out of the process that runs it?
 
-Tests are renamed (code under test may look for `test_` on the stack), pytest becomes a small stand-in, and every equality with
-a literal becomes a call that only hands out the other side. The literal stays here.
+Tests are renamed (code under test may look for `test_` on the stack), pytest becomes a small stand-in, and every assertion
+becomes a call that only hands out values. Literals, tables of parameters and of loops, and locals that only hold an expected
+value stay here.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_agentflow.core.twinning import _ALSO_EQUAL, is_fixed
+from pytest_agentflow.core.asserted import Form, forms, method_call, tolerance_of
+from pytest_agentflow.core.checks import Check, Operand
+from pytest_agentflow.core.hiding import Hidden, hide, hide_attributes, hide_tables, literal
 
 CHECK, TRUTH, STUB = "hand_out", "hold", "tools"
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What one check is compared with: a literal, or the value of a masked parameter (function, decorator, place)."""
-
-    line: int
-    literal: ast.expr | None = None
-    parameter: str = ""
-    function: str = ""
+_UNSURE = (
+    ast.If,
+    ast.Try,
+    ast.While,
+    ast.With,
+    ast.AsyncWith,
+    ast.For,
+    ast.AsyncFor,
+    ast.Match,
+    ast.FunctionDef,
+    ast.ClassDef,
+)
 
 
 @dataclass(slots=True)
 class Bare:
-    """A test module made plain: its source, the checks by number, and masked parameters: (function, name) -> values."""
+    """A test module made plain. `needed`: how often a passing run of a test (by qualified name) hands out each check at least;
+    `held`: to how many assertions that stay as they are it comes at least.
+    """
 
     source: str
-    checks: dict[int, Expected]
-    masked: dict[tuple[str, str], list[ast.expr]]
+    checks: list[Check] = field(default_factory=list)
+    needed: dict[str, dict[int, int]] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
 
 
 class _Plain(ast.NodeTransformer):
-    def __init__(self, mask: bool) -> None:
-        self.mask = mask
-        self.checks: dict[int, Expected] = {}
-        self.masked: dict[tuple[str, str], list[ast.expr]] = {}
-        self.function = ""
-        self.hidden: set[str] = set()
+    def __init__(self, module: ast.Module, equalities_only: bool) -> None:
+        self.module, self.equalities_only = module, equalities_only
+        self.bare = Bare("")
+        self.path: list[str] = []
+        self.test = ""
+        self.hidden = Hidden()
+        self.times = 0  # how often a passing run comes to this statement at least
         self.classes: dict[str, str] = {}
+        self.shared: dict[str, Hidden] = {}
 
     # pytest becomes the stand-in -------------------------------------------------------------------
 
@@ -56,7 +66,7 @@ class _Plain(ast.NodeTransformer):
         return [*([ast.Import(kept)] if kept else []), *lines]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
-        if (node.module or "").partition(".")[0] not in ("pytest", "_pytest"):
+        if node.level or (node.module or "").partition(".")[0] not in ("pytest", "_pytest"):
             return node
         return [
             ast.Assign(
@@ -69,8 +79,12 @@ class _Plain(ast.NodeTransformer):
     # names that give a test away -------------------------------------------------------------------
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
-        self.classes[node.name] = node.name = plain_name(node.name)
-        return self.generic_visit(node)
+        self.path.append(node.name)
+        self.shared[".".join(self.path)] = hide_attributes(node, self.module, self.equalities_only)
+        node.name = plain_name(node.name)
+        self.generic_visit(node)
+        self.path.pop()
+        return node
 
     def visit_Name(self, node: ast.Name) -> Any:
         node.id = self.classes.get(node.id, node.id)
@@ -83,84 +97,94 @@ class _Plain(ast.NodeTransformer):
         return self._function(node)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Any:
-        outer = self.function, self.hidden
-        if node.name.startswith("test"):
-            self.function = node.name
-            self.hidden = self._mask_parameters(node) if self.mask else set()
-            node.name = plain_name(node.name)
-        result = self.generic_visit(node)
-        self.function, self.hidden = outer
-        return result
+        outer = self.test, self.hidden, self.times
+        self.times = 0
+        if not self.test:
+            self.hidden = self.shared.get(".".join(self.path), Hidden())
+            if node.name.startswith("test"):
+                self.test, self.times = ".".join([*self.path, node.name]), 1
+                self.hidden |= hide(node, self.equalities_only)
+                node.name = plain_name(node.name)
+        node.body = self._statements(node.body)
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        self.test, self.hidden, self.times = outer
+        return node
 
-    def _mask_parameters(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-        """Parameters used for nothing but being one side of an equality: their values need not be in the process."""
-        found = set()
-        for decorator in node.decorator_list:
-            call = _parametrize(decorator)
-            if call is None:
-                continue
-            names, values = call
-            for place, name in enumerate(names):
-                column = [_element(v, place, len(names)) for v in values.elts]
-                if all(c is not None and is_fixed(c) for c in column) and _only_compared(node, name):
-                    self.masked[(self.function, name)] = [c for c in column if c is not None]
-                    _blank(values, place, len(names))
-                    found.add(name)
-        return found
+    def _statements(self, body: Iterable[ast.stmt]) -> list[ast.stmt]:
+        """Visited one by one: from one that may leave on, nothing is sure to be reached."""
+        return list(self._each(body))
+
+    def _each(self, body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+        times = here = self.times
+        for statement in body:
+            if any(
+                isinstance(n, ast.Return | ast.Raise | ast.Break | ast.Continue) for n in ast.walk(statement)
+            ):
+                here = 0
+            rows = self.hidden.loops.get(id(statement), 0)
+            self.times = here * rows if isinstance(statement, _UNSURE) else here
+            made = self.visit(statement)
+            yield from made if isinstance(made, list) else [made]
+        self.times = times
+
+    def visit_For(self, node: ast.For) -> Any:
+        node.target, node.iter = self.visit(node.target), self.visit(node.iter)
+        node.body, node.orelse = self._statements(node.body), [self.visit(s) for s in node.orelse]
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        return node
 
     # assertions ------------------------------------------------------------------------------------
 
     def visit_Assert(self, node: ast.Assert) -> Any:
-        test = node.test
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-            return self._equality(node, test.left, test.comparators[0])
-        return self._native(node)
+        found = forms(node, self.equalities_only)
+        return [self._hand_out(form, node.lineno) for form in found] if found else self._native(node)
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        found = forms(node, self.equalities_only)
+        if found:
+            return [self._hand_out(form, node.lineno) for form in found]
+        return self._native(node) if method_call(node) is not None else self.generic_visit(node)
+
+    def _hand_out(self, form: Form, line: int) -> ast.stmt:
+        number = len(self.bare.checks)
+        operands = tuple(self._operand(n) for n in form.nodes)
+        self.bare.checks.append(Check(line, operands, form.relations, form.negated, form.places, form.delta))
+        if self.times and self.test:
+            self.bare.needed.setdefault(self.test, {})[number] = self.times
+        handed = [
+            self.visit(n)
+            for n, o in zip(form.nodes, operands, strict=True)
+            if o.known in ("handed", "column")
+        ]
+        return ast.Expr(ast.Call(ast.Name(CHECK, ast.Load()), [ast.Constant(number), *handed], []))
+
+    def _operand(self, node: ast.expr) -> Operand:
+        inner, tolerance = tolerance_of(node)
+        found = self.hidden.get(inner) or literal(inner)
+        return replace(found, tolerance=tolerance) if found else Operand("handed")
 
     def _native(self, node: ast.stmt) -> Any:
         """Kept as it is, counted when it runs."""
-        count = ast.Expr(ast.Call(ast.Name(TRUTH, ast.Load()), [], []))
-        return [count, self.generic_visit(node)]
-
-    def _equality(self, node: ast.stmt, left: ast.expr, right: ast.expr) -> Any:
-        for expected, value in ((right, left), (left, right)):
-            what = self._expected(expected, node.lineno)
-            if what is not None and self.mask:
-                number = len(self.checks)
-                self.checks[number] = what
-                call = ast.Call(ast.Name(CHECK, ast.Load()), [ast.Constant(number), self.visit(value)], [])
-                return ast.Expr(call)
-        return self._native(node)
-
-    def _expected(self, node: ast.expr, line: int) -> Expected | None:
-        if is_fixed(node):
-            return Expected(line, literal=node)
-        if isinstance(node, ast.Name) and node.id in self.hidden:
-            return Expected(line, parameter=node.id, function=self.function)
-        return None
-
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        call = node.value
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and isinstance(call.func.value, ast.Name)
-        ):
-            name = call.func.attr
-            if name in _ALSO_EQUAL - {"assertAlmostEqual", "assertCountEqual"} and len(call.args) >= 2:
-                return self._equality(node, call.args[0], call.args[1])
-            if name.startswith("assert") and call.func.value.id == "self":
-                return self._native(node)
-        return self.generic_visit(node)
+        if self.times and self.test:
+            self.bare.held[self.test] = self.bare.held.get(self.test, 0) + self.times
+        return [ast.Expr(ast.Call(ast.Name(TRUTH, ast.Load()), [], [])), self.generic_visit(node)]
 
 
-def make_bare(source: str, *, mask: bool) -> Bare:
-    """The plain form of a test module or conftest. Raises SyntaxError."""
+def make_bare(source: str, *, equalities_only: bool = False) -> Bare:
+    """The plain form of a test module or conftest. With `equalities_only`, assertions other than a plain `==` stay as they are.
+
+    Raises SyntaxError.
+    """
     module = ast.parse(source)
-    plain = _Plain(mask)
+    hide_tables(module)
+    plain = _Plain(module, equalities_only)
     plain.classes = {n.name: plain_name(n.name) for n in module.body if isinstance(n, ast.ClassDef)}
     plain.visit(module)
     ast.fix_missing_locations(module)
-    return Bare(ast.unparse(module), plain.checks, plain.masked)
+    plain.bare.source = ast.unparse(module)
+    return plain.bare
 
 
 def plain_name(name: str) -> str:
@@ -169,66 +193,3 @@ def plain_name(name: str) -> str:
         if name.startswith(old):
             return new + name[len(old) :]
     return name.replace("Test", "Case")
-
-
-def expected_value(bare: Bare, number: int, indices: Mapping[str, int]) -> Any:
-    """The literal that check `number` of this parametrisation is compared with. Raises LookupError or ValueError."""
-    what = bare.checks[number]
-    if what.literal is not None:
-        return ast.literal_eval(what.literal)
-    return ast.literal_eval(bare.masked[(what.function, what.parameter)][indices[what.parameter]])
-
-
-def _parametrize(node: ast.expr) -> tuple[list[str], ast.List | ast.Tuple] | None:
-    if not (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "parametrize"
-    ):
-        return None
-    if len(node.args) < 2 or any(k.arg == "indirect" for k in node.keywords):
-        return None
-    names, values = node.args[:2]
-    if isinstance(names, ast.Constant) and isinstance(names.value, str):
-        listed = [n.strip() for n in names.value.split(",") if n.strip()]
-    elif isinstance(names, ast.List | ast.Tuple):
-        listed = [str(n.value) for n in names.elts if isinstance(n, ast.Constant)]
-    else:
-        return None
-    return (listed, values) if isinstance(values, ast.List | ast.Tuple) else None
-
-
-def _row(node: ast.expr) -> list[ast.expr] | None:
-    if isinstance(node, ast.Tuple | ast.List):
-        return node.elts
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "param":
-        return node.args
-    return None
-
-
-def _element(node: ast.expr, place: int, width: int) -> ast.expr | None:
-    if width == 1 and not isinstance(node, ast.Call):
-        return node
-    row = _row(node)
-    return row[place] if row is not None and len(row) == width else None
-
-
-def _blank(values: ast.List | ast.Tuple, place: int, width: int) -> None:
-    for number, node in enumerate(values.elts):
-        row = _row(node)
-        if width == 1 and not isinstance(node, ast.Call):
-            values.elts[number] = ast.Constant(None)
-        elif row is not None:
-            row[place] = ast.Constant(None)
-
-
-def _only_compared(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
-    uses = compared = 0
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and node.id == name:
-            uses += 1
-        if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare) and len(node.test.ops) == 1:
-            sides = (node.test.left, node.test.comparators[0])
-            if isinstance(node.test.ops[0], ast.Eq):
-                compared += any(isinstance(s, ast.Name) and s.id == name for s in sides)
-    return uses > 0 and uses == compared

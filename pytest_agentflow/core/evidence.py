@@ -9,7 +9,7 @@ from typing import Any
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.model import SessionRecord
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

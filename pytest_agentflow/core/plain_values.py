@@ -16,8 +16,10 @@ def encode(value: Any, depth: int = 0) -> Any:
         raise Opaque("too deep")
     if value is None or kind in (bool, str):
         return value
-    if kind in (int, complex):
-        return {kind.__name__: repr(value)}
+    if kind is int:
+        return {"int": hex(value)}  # decimal digits are limited
+    if kind is complex:
+        return {"complex": [value.real.hex(), value.imag.hex()]}
     if kind is float:
         return {"float": value.hex()}
     if kind in (bytes, bytearray):
@@ -36,8 +38,10 @@ def decode(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     ((tag, inner),) = data.items()
-    if tag in ("int", "complex"):
-        return {"int": int, "complex": complex}[tag](inner)
+    if tag == "int":
+        return int(inner, 16)
+    if tag == "complex":
+        return complex(*map(float.fromhex, inner))
     if tag == "float":
         return float.fromhex(inner)
     if tag in ("bytes", "bytearray"):
@@ -57,3 +61,30 @@ def show(data: Any, limit: int = 80) -> str:
     except (ValueError, TypeError):
         text = repr(data)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def near(
+    value: Any, expected: Any, rel: float | None = None, abs_: float | None = None, nan_ok: bool = False
+) -> bool:
+    """What `pytest.approx` promises: within 1e-6 of the expected number or 1e-12, or the given tolerances; element by element.
+
+    Raises TypeError for what is neither a number nor built of numbers.
+    """
+    if isinstance(expected, dict):
+        return set(value) == set(expected) and all(
+            near(value[k], e, rel, abs_, nan_ok) for k, e in expected.items()
+        )
+    if isinstance(expected, list | tuple):
+        return len(value) == len(expected) and all(
+            near(v, e, rel, abs_, nan_ok) for v, e in zip(value, expected, strict=True)
+        )
+    if not isinstance(expected, int | float | complex):
+        if type(expected).__module__ not in ("builtins", "decimal", "fractions"):
+            raise TypeError("approx of such a value")
+        return bool(value == expected)
+    if nan_ok and expected != expected and value != value:  # noqa: PLR0124
+        return True
+    relative = (1e-6 if rel is None else rel) * abs(expected)
+    absolute = 1e-12 if abs_ is None else abs_
+    tolerance = absolute if rel is None and abs_ is not None else max(relative, absolute)
+    return bool(value == expected or abs(value - expected) <= tolerance)

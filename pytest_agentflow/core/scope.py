@@ -96,8 +96,10 @@ class ScopePolicy:
     globs: tuple[str, ...] = ("**",)
     protected: tuple[str, ...] = ()
 
-    def refuses(self, path: str, *, new: bool = False) -> str | None:
-        """Why a patch may not touch `path`, or None. `new` says that the base does not have it."""
+    def refuses(self, path: str, *, new: bool = False, installed: frozenset[str] = frozenset()) -> str | None:
+        """Why a patch may not touch `path`, or None. `new` says that the base does not have it; `installed` are names of
+        modules that a new one must not stand before.
+        """
         if path.startswith("/") or ".." in path.split("/") or "\\" in path or "\0" in path:
             return "not a plain relative path"
         for pattern, why in _NEVER.items():
@@ -112,18 +114,19 @@ class ScopePolicy:
         for patterns, kind in ((_TESTS, "decides what is tested"), (_CONFIGURATION, "configuration")):
             if any(_named(path, p) for p in patterns) and not _opened(opening, patterns, path):
                 return f"{kind}; open it with --agent-scope if that is meant"
-        return self._shadows(path, opening) if new else None
+        return self._shadows(path, opening, installed) if new else None
 
     def opens_tests(self, path: str) -> bool:
         """Whether the user's own globs name this test file or its directory."""
         return _opened([g for g in self.globs if matches(path, g)], _TESTS, path)
 
-    def _shadows(self, path: str, opening: list[str]) -> str | None:
+    def _shadows(self, path: str, opening: list[str], installed: frozenset[str]) -> str | None:
         for glob in opening:
             root = re.split(r"[*?]", glob.removeprefix("./"))[0]
             inside = path[len(root) :] if path.startswith(root) else path
             name = inside.split("/")[0].partition(".")[0]
-            if name in _TOOLS or name in sys.stdlib_module_names:
+            code = inside.endswith(".py")
+            if name in _TOOLS or name in sys.stdlib_module_names or (code and name in installed):
                 return f"a new top-level module {name!r} would be imported instead of the real one"
         return None
 

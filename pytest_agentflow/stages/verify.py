@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.patches import PatchConflict
+from pytest_agentflow.adapters.toolcache import installed_modules
 from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.evidence import Evidence, LayerFacts
+from pytest_agentflow.core.helpers import serves_tests
 from pytest_agentflow.core.layers import contradiction
 from pytest_agentflow.core.layers.scan import HARNESS, NOTABLE
 from pytest_agentflow.core.model import Attempt, Patch, VerdictKind
@@ -83,16 +85,28 @@ def _scope(room: Room) -> Iterator[LayerFacts]:
     base, policy = room.ctx.base, room.ctx.scope
     deciding = set(room.test_files())
     refused = {}
+    fresh = any(path not in base.files for path in room.patch.paths)
+    known = {part.removesuffix(".py") for path in base.files for part in path.split("/")}
+    installed = installed_modules(room.ctx.spec) - known if fresh else frozenset[str]()
     for path in room.patch.paths:
-        why = policy.refuses(path, new=path not in base.files)
-        if why is None and path in deciding and not policy.opens_tests(path):
-            why = "holds tests of the suite"
+        why = policy.refuses(path, new=path not in base.files, installed=installed)
+        if why is None and not policy.opens_tests(path):
+            why = _why_testing(room, path, deciding)
         if why is not None:
             refused[path] = why
     for line in room.patch.text.splitlines():
         if line.startswith(("new file mode 12", "new file mode 16", "new mode 12", "new mode 16")):
             refused.setdefault(room.patch.paths[0], "a symbolic link or a submodule")
     yield LayerFacts("scope", {"paths": list(room.patch.paths), "refused": refused})
+
+
+def _why_testing(room: Room, path: str, deciding: set[str]) -> str | None:
+    if path in deciding:
+        return "holds tests of the suite"
+    roots = room.ctx.spec.import_roots or (".",)
+    if serves_tests(path, room.ctx.base.files, deciding, roots, room.text):
+        return "is there for the tests alone"
+    return None
 
 
 def _checkout(room: Room) -> Iterator[LayerFacts]:
@@ -111,7 +125,7 @@ def _checkout(room: Room) -> Iterator[LayerFacts]:
 
 
 def _scan(room: Room) -> Iterator[LayerFacts]:
-    new = {}
+    """The words; what the code does is seen in the first session."""
     for path in room.patch.paths:
         before, after = room.text(path) or "", room.text(path, base=False) or ""
         old, now = before.casefold(), after.casefold()
@@ -120,8 +134,8 @@ def _scan(room: Room) -> Iterator[LayerFacts]:
         if "pytest" in old:  # a project about pytest may well speak of it
             words = [w for w in words if w not in HARNESS or w == "agentflow"]
         if words:
-            new[path] = words
-    yield LayerFacts("scan", {"new": new})
+            room.words[path] = words
+    yield LayerFacts("scan", {"new": room.words, "peeks": [], "judging": []})
 
 
 def _isolation(room: Room) -> Iterator[LayerFacts]:
@@ -142,7 +156,7 @@ STEPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
     (("scope",), _scope),
     (("checkout",), _checkout),
     (("scan",), _scan),
-    (("census", "sentinels", "targets", "held-out"), suite.measure_targets),
+    (("scan", "census", "sentinels", "targets", "held-out"), suite.measure_targets),
     (("twins",), twins.measure),
     (("bare call",), bare.measure),
     (("census", "guards"), suite.measure_guards),

@@ -50,3 +50,12 @@ def test_a_new_top_level_module_must_not_shadow_the_real_one(path: str) -> None:
 
 def test_protected_globs_win() -> None:
     assert ScopePolicy(("**",), ("vendor/**",)).refuses("vendor/x.py") == "protected: vendor/**"
+
+
+def test_a_new_module_must_not_stand_before_an_installed_one() -> None:
+    policy, installed = ScopePolicy(("src/**",)), frozenset(["hamcrest"])
+    assert "instead of the real one" in str(
+        policy.refuses("src/hamcrest/__init__.py", new=True, installed=installed)
+    )
+    assert policy.refuses("src/pkg/hamcrest.py", new=True, installed=installed) is None
+    assert policy.refuses("src/hamcrest.json", new=True, installed=installed) is None

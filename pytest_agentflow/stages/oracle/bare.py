@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_agentflow.adapters.bare import run_bare
 from pytest_agentflow.adapters.snapshot import Snapshot
-from pytest_agentflow.core import plain_values
-from pytest_agentflow.core.baring import Bare, expected_value, make_bare, plain_name
+from pytest_agentflow.core import checks
+from pytest_agentflow.core.baring import Bare, make_bare, plain_name
 from pytest_agentflow.core.evidence import LayerFacts
+from pytest_agentflow.core.layers.bare import wrong_with
+from pytest_agentflow.core.plain_values import encode
 from pytest_agentflow.stages.oracle.room import Room
 from pytest_agentflow.stages.oracle.twins import sample
 
 Told = dict[str, dict[str, Any]]
+# What an ordinary environment may refuse and the harness's allows: no word about the patch.
+_SURROUNDINGS = ("ModuleNotFoundError", "FileNotFoundError", "PermissionError", "OSError", "ImportError")
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    tree: Snapshot
+    equalities_only: bool = False
+    disguised: bool = True
 
 
 def measure(room: Room) -> Iterator[LayerFacts]:
     targets = [t for t in sample(room.attempt.targets) if t in room.shapes]
-    told = _run(room, targets, room.patched, mask=True)
-    opaque = [t for t in targets if any("opaque" in _tags(c["value"]) for c in told[t].get("checks", ()))]
-    if opaque:  # values that cannot cross without their code are compared where they are
-        told.update(_run(room, opaque, room.patched, mask=False))
-    broken = [t for t in targets if told[t]["status"] == "exception"]
+    told = _measure(room, targets, _How(room.patched))
+    bad = [t for t in targets if told[t]["status"] != "n/a" and wrong_with(told[t])]
+    if bad:
+        here = _measure(room, bad, _How(room.patched, disguised=False))
+        for target in bad:
+            told[target] = _second(told[target], here[target])
+    broken = [t for t in bad if told[t]["status"] == "exception"]
     if broken and not _holds_here(room, broken):
         for target in broken:
             told[target].update(
@@ -36,47 +50,67 @@ def measure(room: Room) -> Iterator[LayerFacts]:
     yield LayerFacts("bare call", {"targets": told})
 
 
-def _tags(value: object) -> list[str]:
-    return list(value) if isinstance(value, dict) else []
+def _second(first: Mapping[str, Any], again: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts where an ordinary environment and the harness's own differ."""
+    if wrong_with(again) or again["status"] == "n/a":
+        return dict(again)
+    if first["status"] == "exception" and any(name in first["detail"] for name in _SURROUNDINGS):
+        return dict(again)
+    return {**first, "only_here": True}
 
 
-def _run(room: Room, ids: Sequence[str], tree: Snapshot, *, mask: bool) -> Told:
+def _measure(room: Room, ids: Sequence[str], how: _How) -> Told:
+    """Values that cannot cross without their code are asked, in a second process, which of several they equal."""
+    told = _run(room, ids, how)
+    opaque = [t for t in ids if any(c.get("opaque") for c in told[t]["checks"])]
+    if opaque:
+        told.update(_run(room, opaque, replace(how, equalities_only=True)))
+    return told
+
+
+def _run(room: Room, ids: Sequence[str], how: _How) -> Told:
     """Each test's facts. Node ids of tests that share a file share the module's plain form."""
-    sources, bares = _sources(room, ids, mask)
-    tests = [_request(room, i, sources) for i in ids if i.partition("::")[0] in bares]
+    bares = dict(_bares(room, ids, how.equalities_only))
+    draw, places = random.SystemRandom(), {}
+    tests = []
+    for nodeid in ids:
+        if nodeid.partition("::")[0] in bares:
+            request, places[nodeid] = _request(room, nodeid, bares, how, draw)
+            tests.append(request)
     told: Told = {
         i: {"status": "n/a", "detail": "its module cannot be made plain", "checks": []} for i in ids
     }
     if not tests:
         return told
-    with room.lease(tree) as (workspace, scratch, spec):
+    with room.lease(how.tree) as (workspace, scratch, spec):
         hidden = [workspace / p for p in room.test_files() if p.endswith(".py")]
-        beside = dict.fromkeys(_import_root(room, p) for p in sources)
+        beside = dict.fromkeys(_import_root(room, p) for p in bares)
         plain = replace(spec, import_roots=tuple(dict.fromkeys([*spec.import_roots, *beside])))
         answers, problem = run_bare(
-            plain, workspace, scratch, sources=sources, tests=tests, hidden=hidden, timeout=room.limit(ids)
-        )
+            plain, workspace, scratch, sources={p: b.source for p, b in bares.items()}, tests=tests, hidden=hidden,
+            timeout=room.limit(ids), disguised=how.disguised,
+        )  # fmt: skip
     for test in tests:
         target = test["id"]
         answer = answers.get(target)
         if answer is None:
             told[target] = {"status": "lost", "detail": problem or "gave no answer", "checks": []}
         else:
-            told[target] = _facts(answer, bares[target.partition("::")[0]], room.shapes[target]["indices"])
+            told[target] = _facts(
+                answer, bares[target.partition("::")[0]], room.shapes[target], places[target]
+            )
     return told
 
 
-def _sources(room: Room, ids: Sequence[str], mask: bool) -> tuple[dict[str, str], dict[str, Bare]]:
-    sources, bares = {}, {}
+def _bares(room: Room, ids: Iterable[str], equalities_only: bool) -> Iterator[tuple[str, Bare]]:
     for path in {i.partition("::")[0] for i in ids}:
         for name in (path, *_conftests(room, path)):
-            text = room.text(name)
             try:
-                bare = make_bare(text or "", mask=mask)
-            except (SyntaxError, ValueError):
+                bare = make_bare(room.text(name) or "", equalities_only=equalities_only)
+            except (SyntaxError, ValueError, RecursionError):
                 continue
-            sources[name], bares[name] = bare.source, bare
-    return sources, {p: b for p, b in bares.items() if sources.get(p)}
+            if bare.source:
+                yield name, bare
 
 
 def _import_root(room: Room, path: str) -> str:
@@ -99,45 +133,74 @@ def _conftests(room: Room, path: str) -> list[str]:
         place = posixpath.dirname(place)
 
 
-def _request(room: Room, nodeid: str, sources: Mapping[str, str]) -> dict[str, Any]:
+def _request(
+    room: Room, nodeid: str, bares: Mapping[str, Bare], how: _How, draw: random.Random
+) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """The request for one test, and where among the candidates of each check the expected value stands."""
     shape = room.shapes[nodeid]
     path = nodeid.partition("::")[0]
+    candidates: dict[str, Any] = {}
+    places: dict[str, list[int]] = {}
+    for number, check in enumerate(bares[path].checks if how.equalities_only else ()):
+        if not check.blind:
+            candidates[str(number)] = (
+                None  # both sides are the code's: compared there, with copies that differ
+            )
+            continue
+        try:
+            mixed = [checks.decoys(v, draw) for v in check.expected(shape["indices"])]
+            rows = [[encode(v) for v in values] for values, _ in mixed]
+            candidates[str(number)] = {"rows": rows, **check.order()}
+            places[str(number)] = [place for _, place in mixed]
+        except (LookupError, ValueError, TypeError):  # another test's parameters
+            continue
     return {
         "id": nodeid, "path": path, "function": plain_name(shape["function"]),
         "cls": ".".join(plain_name(p) for p in shape["cls"].split(".") if p),
         "indices": shape["indices"], "fixtures": shape["fixtures"],
-        "conftests": [c for c in _conftests(room, path) if c in sources],
-    }  # fmt: skip
+        "conftests": [c for c in _conftests(room, path) if c in bares], "candidates": candidates,
+    }, places  # fmt: skip
 
 
-def _facts(answer: Mapping[str, Any], bare: Bare, indices: Mapping[str, int]) -> dict[str, Any]:
-    checks = []
-    for number, value in answer["checks"]:
+def _facts(
+    answer: Mapping[str, Any], bare: Bare, shape: Mapping[str, Any], places: Mapping[str, list[int]]
+) -> dict[str, Any]:
+    """What was handed out, judged here: `wrong` in words, `opaque` where it has to be asked again."""
+    told, counts = [], dict.fromkeys(range(len(bare.checks)), 0)
+    for number, sent in answer["checks"]:
+        check = bare.checks[number]
+        if "picked" in sent and str(number) in places:
+            rows = places[str(number)]
+            sent = {**sent, "right": rows[counts[number] % len(rows)]}  # noqa: PLW2901
         try:
-            expected = plain_values.encode(expected_value(bare, number, indices))
-        except (LookupError, ValueError):
-            return {"status": "n/a", "detail": "an expected value that is no literal", "checks": []}
-        checks.append({"line": bare.checks[number].line, "value": value, "expected": expected})
-    status = str(answer["status"])
-    detail = str(answer["detail"])
-    if status == "assertion":
-        detail = f"an assertion fails: {detail}"
-    elif status == "exception":
-        detail = f"it raises {detail}"
-    return {"status": status, "detail": detail, "checks": checks, "native": answer["native"]}
+            wrong = checks.wrong(check, sent, shape["indices"])
+        except (LookupError, ValueError, TypeError) as problem:
+            wrong = f"handed out what cannot be read: {type(problem).__name__}"
+        counts[number] += 1
+        told.append({"line": check.line, "wrong": wrong, "opaque": bool(sent.get("opaque"))})
+    name = shape.get("qualname", "")
+    missing = [bare.checks[n].line for n, least in bare.needed.get(name, {}).items() if counts[n] < least]
+    if answer["native"] < bare.held.get(name, 0):
+        missing.append(0)
+    words = {"assertion": "an assertion fails: ", "exception": "it raises "}.get(answer["status"], "")
+    return {
+        "status": str(answer["status"]), "detail": words + str(answer["detail"]), "checks": told, "missing": missing,
+        "compared": len(told), "native": answer["native"],
+    }  # fmt: skip
 
 
 def _holds_here(room: Room, broken: Sequence[str]) -> bool:
     """Whether passing tests of the same files run plainly on the base: else it is the method that fails, not the patch."""
     files = {t.partition("::")[0] for t in broken}
-    near = [g for g in room.attempt.guards if g.partition("::")[0] in files and "::" in g][:5]
+    near = [g for g in room.attempt.guards if g.partition("::")[0] in files and "::" in g and "[" not in g][
+        :5
+    ]
     for guard in near:
-        parts = guard.partition("[")[0].split("::")[1:]
+        parts = guard.split("::")[1:]
         room.shapes.setdefault(
             guard, {"function": parts[-1], "cls": ".".join(parts[:-1]), "indices": {}, "fixtures": []}
         )
-    plain = [g for g in near if "[" not in g]
-    if not plain:
+    if not near:
         return True
-    told = _run(room, plain, room.ctx.base, mask=True)
+    told = _measure(room, near, _How(room.ctx.base, disguised=False))
     return any(t["status"] == "done" for t in told.values())

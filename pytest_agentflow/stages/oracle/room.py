@@ -51,6 +51,9 @@ class Room:
         default_factory=dict
     )  # how a target is put together, as pytest saw it
     sentinels: list[str] = field(default_factory=list)
+    words: dict[str, list[str]] = field(default_factory=dict)  # notable words that the patch brought, by file
+    peeks: list[dict[str, str]] = field(default_factory=list)
+    reads: list[dict[str, Any]] = field(default_factory=list)
     sessions: list[dict[str, Any]] = field(default_factory=list)
     cpu: float = 0.0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -130,6 +133,9 @@ class Room:
         patched: bool = True, **how: Any,
     ) -> SessionRecord:  # fmt: skip
         """One session in a leased workspace; what it imported from elsewhere is remembered."""
+        if how.get("plugins"):
+            top = str(workspace.resolve())
+            how["plugins"] = {name: {"top": top, **options} for name, options in how["plugins"].items()}
         record = run_session(
             spec, workspace, ids=ids, scratch=scratch, timeout=timeout or self.limit(ids), **how
         )

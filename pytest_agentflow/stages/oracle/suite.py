@@ -28,6 +28,7 @@ _WORDS = (
 EXTENT = "the whole default suite"
 MOST_AGAIN = 50  # red guards that are run again; more than these are a regression in any case
 SENTINELS = "pytest_agentflow.child.sentinels"
+PEEKS = "pytest_agentflow.child.peeks"
 
 
 def measure_targets(room: Room) -> Iterator[LayerFacts]:
@@ -35,7 +36,7 @@ def measure_targets(room: Room) -> Iterator[LayerFacts]:
     attempt = room.attempt
     wanted, rest = _parts(room)
     whole = room.expected_seconds(rest) <= ONE_SESSION
-    first = session(room, [*wanted, *rest] if whole else wanted, sentinels=True)
+    first = session(room, [*wanted, *rest] if whole else wanted, first=True)
     room.sessions = [first]
     yield LayerFacts("census", {"sessions": room.sessions})
     outcomes = first["outcomes"]
@@ -46,6 +47,7 @@ def measure_targets(room: Room) -> Iterator[LayerFacts]:
         "held-out",
         {"choose": _of(outcomes, attempt.hidden_choose), "judge": _of(outcomes, attempt.hidden_judge)},
     )
+    yield LayerFacts("scan", peeked(room, wanted))
     if whole:
         yield LayerFacts("guards", guards(room, first, rest))
 
@@ -68,10 +70,12 @@ def _parts(room: Room) -> tuple[list[str], list[str]]:
     return wanted, [g for g in attempt.guards if g not in taken]
 
 
-def session(room: Room, ids: Sequence[str], *, hash_seed: int = 0, sentinels: bool = False) -> dict[str, Any]:
-    """One session's facts with the outcomes before the patch beside them."""
-    plugins = {}
-    if sentinels and not room.off("sentinels"):
+def session(room: Room, ids: Sequence[str], *, hash_seed: int = 0, first: bool = False) -> dict[str, Any]:
+    """One session's facts with the outcomes before the patch beside them. The first is watched closely."""
+    plugins: dict[str, dict[str, Any]] = {}
+    if first and not room.off("scan"):
+        plugins[PEEKS] = {"tests": room.test_files()}
+    if first and not room.off("sentinels"):
         # Names like any other test's: code that forges results for some names cannot tell these apart.
         files = {t.partition("::")[0] for t in room.attempt.targets if "::" in t}
         named = {
@@ -80,6 +84,8 @@ def session(room: Room, ids: Sequence[str], *, hash_seed: int = 0, sentinels: bo
         plugins[SENTINELS] = {"files": named, "rootdir": room.ctx.spec.rootdir}
         room.sentinels = [f"{f}::{n}" for f, names in named.items() for n in names]
     record = room.run(ids, hash_seed=hash_seed, plugins=plugins)
+    if first:
+        room.peeks, room.reads = _peeks(record)
     return {**with_before(room, record, ids), "hash_seed": hash_seed}
 
 
@@ -88,6 +94,24 @@ def with_before(room: Room, record: SessionRecord, ids: Sequence[str]) -> dict[s
     known = room.ctx.baseline
     facts["before"] = {i: str(known[i].outcome) if i in known else "" for i in ids}
     return facts
+
+
+def _peeks(record: SessionRecord) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+    return list(record.extra.get("peeks", [])), list(record.extra.get("reads", []))  # type: ignore[call-overload]
+
+
+def peeked(room: Room, ids: Sequence[str]) -> dict[str, Any]:
+    """What the patched files look at; asked of the base too where there is anything, and that much is no news."""
+    paths = set(room.patch.paths)
+    found = [p for p in room.peeks if p["path"] in paths]
+    if found:
+        plugins = {PEEKS: {"tests": room.test_files()}}
+        before, _ = _peeks(room.run(ids, tree=room.ctx.base, plugins=plugins))
+        known = {(p["what"], p["path"]) for p in before}
+        found = [p for p in found if (p["what"], p["path"]) not in known]
+    by_tests = {r["path"] for r in room.reads if r["test"]} - {r["path"] for r in room.reads if not r["test"]}
+    judging = sorted(p for p in paths & by_tests if not p.endswith(".py"))
+    return {"new": room.words, "peeks": found, "judging": judging}
 
 
 def _of(outcomes: dict[str, str], ids: Sequence[str]) -> dict[str, str]:
