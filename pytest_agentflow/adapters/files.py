@@ -10,8 +10,12 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes) -> None:
     """Write through a temporary name beside it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:  # a full disk must not be left fuller
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, value: object) -> None:

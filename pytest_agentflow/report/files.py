@@ -1,17 +1,15 @@
-"""Where does a report come from on disk, and where do its renderings go?"""
+"""Where does a report come from on disk?"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_agentflow.adapters.files import write_whole
 from pytest_agentflow.adapters.journal import read_journal
-from pytest_agentflow.core.model import TestResult
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.report.building import build
 from pytest_agentflow.report.model import RunReport
@@ -83,30 +81,6 @@ def _tail(path: Path) -> str:
     except OSError:
         return ""
     return f"[{size - LOG_LIMIT} bytes before this are in {path.name}]\n{text}" if size > LOG_LIMIT else text
-
-
-def write(
-    run: Path,
-    report: RunReport,
-    collected: Sequence[str] = (),
-    results: Mapping[str, TestResult] | None = None,
-) -> dict[str, Path]:
-    """Write every rendering into the run directory; returns their paths by name.
-
-    `collected` and `results` are the final state of the suite for `junit.xml`; without results none is written.
-    """
-    from pytest_agentflow.report import junit, transcript_html, transcript_json, transcript_markdown
-
-    texts = {
-        "transcript.json": transcript_json.render(report),
-        "transcript.md": transcript_markdown.render(report),
-        "transcript.html": transcript_html.render(report),
-    }
-    if results is not None:
-        texts["junit.xml"] = junit.render(collected, results, report)
-    for name, text in texts.items():
-        write_whole(run / name, text.encode("utf-8", "backslashreplace"))
-    return {name: run / name for name in texts}
 
 
 def home(start: Path) -> Path:

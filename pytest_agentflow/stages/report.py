@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pytest_agentflow.adapters import delivery, snapshot
@@ -13,7 +15,7 @@ from pytest_agentflow.core.events import DELIVERING, REPORTED
 from pytest_agentflow.core.integration import Car
 from pytest_agentflow.core.model import Observation
 from pytest_agentflow.core.plan import StopReason, pass_rate
-from pytest_agentflow.report import files, terminal
+from pytest_agentflow.report import files, terminal, writing
 from pytest_agentflow.stages.run import Run
 
 EXIT = {
@@ -52,10 +54,17 @@ def report(run: Run, before: Observation, after: Observation, cars: Sequence[Car
 
 
 def write(run: Run, final: Observation | None) -> None:
-    """Transcript and JUnit files into the run directory."""
-    made = files.load(run.directory)
-    results = final.results if final else None
-    files.write(run.directory, made, final.collected if final else (), results)
+    """Transcript and JUnit files into the run directory, and the summary of the CI job where there is one."""
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    written = writing.write(
+        run.directory,
+        files.load(run.directory),
+        final.collected if final else (),
+        final.results if final else None,
+        Path(page) if page else None,
+    )
+    for problem in written.problems:
+        run.progress("note", {"text": problem})
 
 
 def show(run: Run, *, colour: bool, verbosity: int) -> None:

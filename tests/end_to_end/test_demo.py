@@ -23,7 +23,13 @@ SOLUTION = Path(__file__).parents[2] / "fixtures" / "projects" / "romans.solutio
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path, Path]:
     """One run of the demo: how it ended, the repository, the run's directory."""
     temporary = tmp_path_factory.mktemp("demo")
-    env = {**os.environ, "TMPDIR": str(temporary), "ANTHROPIC_API_KEY": "never-used", "GIT_DIR": "/nowhere"}
+    env = {
+        **os.environ,
+        "TMPDIR": str(temporary),
+        "ANTHROPIC_API_KEY": "never-used",
+        "GIT_DIR": "/nowhere",
+        "GITHUB_STEP_SUMMARY": str(temporary / "page.md"),
+    }
     command = [sys.executable, "-m", "pytest_agentflow.demo", "--project", "romans", "--", "-p", "no:asyncio"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     (top,) = temporary.glob("agentflow-demo-*/romans")
@@ -44,6 +50,12 @@ def test_the_demo_turns_a_red_suite_green_and_shows_the_diff(demo: tuple) -> Non
         ["git", "status", "--porcelain"], cwd=top, capture_output=True, text=True, check=True
     )
     assert status.stdout.split() == ["M", "romans.py"]
+
+
+def test_the_summary_page_of_a_ci_job_says_the_same(demo: tuple) -> None:
+    _, _, run = demo
+    page = (run.parents[4] / "page.md").read_text()
+    assert page.startswith("## agentflow: 55.0 % → 100.0 %") and page.count("| fixed |") == 9
 
 
 def test_a_log_of_a_real_run_has_no_escape_and_no_key(demo: tuple) -> None:

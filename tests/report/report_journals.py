@@ -100,7 +100,7 @@ def repaired(*, finished: bool = True) -> tuple[list[dict[str, Any]], dict[str, 
         )
         return j.events, attempts
     j.say(16, "verified", attempt="r1-a5", verdict="lost", reason="the lane's process died", findings=[], spend={}, patch_paths=[], lines_changed=0)  # fmt: skip
-    commits = [{"attempt": "r1-a1", "tree": "c1" * 20, "targets": list(t[:2]), "verdict": "plausible"}, {"attempt": "r1-a2", "commit": "c2" * 20, "targets": [t[2]], "verdict": "weak"}]  # fmt: skip
+    commits = [{"attempt": "r1-a1", "tree": "c1" * 20, "targets": list(t[:2]), "verdict": "plausible"}, {"attempt": "r1-a2", "tree": "c2" * 20, "targets": [t[2]], "verdict": "weak"}]  # fmt: skip
     j.say(18, "integrated", round=1, commits=commits, refused=[], tree="b" * 40)
     j.say(21, "observed", round=2, tree="b" * 40, collected=66, selected=66, counts={"passed": 62, "failed": 4},
           pass_rate=[62, 66], failing=[stuck, against, flaky, HOSTILE], duration=2.6, coverage="coverage/2")  # fmt: skip

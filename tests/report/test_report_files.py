@@ -9,7 +9,6 @@ import jsonschema
 import pytest
 from report_journals import repaired, wide
 
-from pytest_agentflow.core.model import Outcome, TestResult
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.report import files, transcript_json
 from pytest_agentflow.report.building import build
@@ -41,15 +40,6 @@ def write_run(home: Path, finished: bool = True, name: str = "20261121-0145-k3")
 def test_a_run_on_disk_reads_as_it_was_written(tmp_path: Path, report: RunReport) -> None:
     loaded = files.load(write_run(tmp_path))
     assert loaded == report
-
-
-def test_every_rendering_is_written_whole(tmp_path: Path) -> None:
-    run = write_run(tmp_path)
-    results = {"t.py::a": TestResult("t.py::a", Outcome.PASSED)}
-    written = files.write(run, files.load(run), ["t.py::a"], results)
-    assert sorted(written) == ["junit.xml", "transcript.html", "transcript.json", "transcript.md"]
-    assert all(path.stat().st_size > 200 for path in written.values())
-    assert not list(run.glob(".transcript*"))
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
