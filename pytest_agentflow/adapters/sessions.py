@@ -91,19 +91,20 @@ def session_argv(
     argv += ["--rootdir", str(tree / spec.rootdir)]
     if spec.inifile:
         argv += ["-c", str(tree / spec.inifile)]
-    argv += [*spec.pytest_args, *steadying(spec, scratch), *extra]
+    argv += [*spec.pytest_args, *steadying(spec, scratch, extra), *extra]
     if ids is not None:
         paths = list(dict.fromkeys(to_rootdir(i, spec.rootdir).partition("::")[0] for i in ids))
     return [*argv, *paths]
 
 
-def steadying(spec: RunSpec, scratch: Path) -> list[str]:
+def steadying(spec: RunSpec, scratch: Path, extra: Sequence[str] = ()) -> list[str]:
     """Options that keep a child from stopping early, sharing state or measuring what is not asked for.
 
-    They come after the ini's addopts, so the last word is ours.
+    They come after the ini's addopts, so the last word is ours. A plugin that `extra` switches off gets no option:
+    one that nobody knows is an error where the project turns warnings into errors.
     """
     options = ["--maxfail=0", "--continue-on-collection-errors"]
-    active = set(spec.plugins)
+    active = set(spec.plugins) - {a.removeprefix("no:") for a in extra if a.startswith("no:")}
     if "cacheprovider" in active:
         options += ["-o", f"cache_dir={scratch / 'cache'}"]
     if "xdist" in active:
@@ -204,39 +205,58 @@ def run_session(
     `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
     for HOME, TMPDIR and bytecode; `timeout` is wall-clock seconds for the whole session, `stall` for one silence in it.
     """
-    request = {
-        "top": os.path.realpath(tree),
-        "rootdir": spec.rootdir,
-        "user_top": spec.user_top,
-        "select": None if ids is None else list(ids),
-        "ordered": ordered,
-        "text": text,
-        "plugins": dict(plugins or {}),
-    }
     scratch.mkdir(parents=True, exist_ok=True)
-    listener = Listener(request)
-    env = child_environment(spec, tree, scratch, hash_seed, extra_env or {})
-    env[CHANNEL] = str(listener.theirs.fileno())
-    box = sandbox.Box(
+    listener = Listener(
+        {
+            "top": os.path.realpath(tree),
+            "rootdir": spec.rootdir,
+            "user_top": spec.user_top,
+            "select": None if ids is None else list(ids),
+            "ordered": ordered,
+            "text": text,
+            "plugins": dict(plugins or {}),
+        }
+    )
+    channel = listener.theirs.fileno()
+    env = child_environment(spec, tree, scratch, hash_seed, {**(extra_env or {}), CHANNEL: str(channel)})
+    began = time.monotonic()
+    process = sandbox.popen(
+        box_of(spec, (tree, scratch, *writable)),
+        session_argv(spec, tree, scratch, ids, paths, extra_args),
+        cwd=tree / cwd,
+        env=env,
+        pass_fds=(channel,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    timed_out, output = _attend(process, listener, timeout, stall, cancelled)
+    ending = Ending(process.returncode, timed_out, listener.broken, time.monotonic() - began, output)
+    record = fold(listener.messages, ending)
+    return record if ids is None else with_collectors(record, ids)
+
+
+def box_of(spec: RunSpec, writable: Sequence[Path]) -> sandbox.Box:
+    """The sandbox of a child session."""
+    return sandbox.Box(
         kind=spec.sandbox,
         network=spec.network,
-        writable=(tree, scratch, *writable),
+        writable=tuple(writable),
         hidden=tuple(Path(p) for p in spec.hidden),
         readable=tuple(Path(p) for p in (*spec.readable, spec.bytecode) if p),
         memory_mb=spec.memory_mb,
         file_mb=spec.file_mb,
     )
-    began = time.monotonic()
-    process = sandbox.popen(
-        box,
-        session_argv(spec, tree, scratch, ids, paths, extra_args),
-        cwd=tree / cwd,
-        env=env,
-        pass_fds=(listener.theirs.fileno(),),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+
+
+def _attend(
+    process: subprocess.Popen[bytes],
+    listener: Listener,
+    timeout: float,
+    stall: float | None,
+    cancelled: Callable[[], bool],
+) -> tuple[bool, str]:
+    """Listen until the session is over, then end whatever is left of it: (ended by the harness, the output's tail)."""
     tail: deque[bytes] = deque()
     drain = threading.Thread(target=_drain, args=(process.stdout, tail), daemon=True)
     drain.start()
@@ -247,7 +267,4 @@ def run_session(
         sandbox.kill(process)
     listener.finish()
     drain.join(5)
-    output = b"".join(tail)[-OUTPUT_TAIL:].decode("utf-8", "replace")
-    ending = Ending(process.returncode, timed_out, listener.broken, time.monotonic() - began, output)
-    record = fold(listener.messages, ending)
-    return record if ids is None else with_collectors(record, ids)
+    return timed_out, b"".join(tail)[-OUTPUT_TAIL:].decode("utf-8", "replace")

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from pytest_agentflow.adapters import sandbox
-from pytest_agentflow.adapters.sessions import RunSpec, child_environment, run_session, session_argv
+from pytest_agentflow.adapters.sessions import RunSpec, box_of, child_environment, run_session, session_argv
 from pytest_agentflow.child.warm import CHANNELS
 from pytest_agentflow.child.warm_server import Message, receive, send
 from pytest_agentflow.core.model import Outcome
@@ -129,19 +129,8 @@ class WarmRunner:
         (scratch / "forks").mkdir(parents=True, exist_ok=True)
         fds = [end.fileno() for end in ends]
         env = child_environment(self._spec, self._tree, scratch, 0, {CHANNELS: ",".join(map(str, fds))})
-        spec = self._spec
-        if "no:xdist" in extra:  # then no argument of xdist's may be left
-            spec = replace(spec, plugins=tuple(p for p in spec.plugins if p != "xdist"))
-        argv = session_argv(spec, self._tree, scratch, None, (), (*WARM_ARGS, *extra))
-        box = sandbox.Box(
-            kind=self._spec.sandbox,
-            network=self._spec.network,
-            writable=(self._tree, self._scratch),
-            hidden=tuple(Path(p) for p in self._spec.hidden),
-            readable=tuple(Path(p) for p in (*self._spec.readable, self._spec.bytecode) if p),
-            memory_mb=self._spec.memory_mb,
-            file_mb=self._spec.file_mb,
-        )
+        argv = session_argv(self._spec, self._tree, scratch, None, (), (*WARM_ARGS, *extra))
+        box = box_of(self._spec, (self._tree, self._scratch))
         self._output = (self._scratch / "warm" / "output.log").open("wb")
         self._process = sandbox.popen(
             box,
