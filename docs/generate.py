@@ -100,20 +100,56 @@ def pytest_agentflow_event(event, data):
 
 def benchmarks_page() -> str:
     """An index of docs/benchmarks/."""
-    lines = [NOTE, "# Benchmarks\n", BENCHMARKS_INTRO]
-    for page in sorted((HERE / "benchmarks").glob("*.md")):
-        title = page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
-        lines.append(f"- [{title}](benchmarks/{page.name})")
-    return "\n".join(lines) + "\n"
+    return "\n".join([NOTE, "# Benchmarks\n", BENCHMARKS_INTRO, *_listed("benchmarks", HERE)]) + "\n"
 
 
 BENCHMARKS_INTRO = """Each figure that the project promises has a script in `benchmarks/` that prints it, beside other tools where there are any. What they printed, with
 date, machine and what falls short:
 """
+
+
+def index_page() -> str:
+    """Every page by kind, under the three jobs."""
+    parts = [NOTE, INDEX_INTRO]
+    for folder, heading in KINDS.items():
+        parts += [f"## {heading}\n", *_listed(folder, HERE), ""]
+    return "\n".join([*parts, "## Figures\n", "- [Benchmarks](benchmarks.md)"]) + "\n"
+
+
+INDEX_INTRO = """# pytest-agentflow
+
+Your test suite decides. Three jobs, one engine:
+
+| you have | command | you get |
+| --- | --- | --- |
+| a red suite after an upgrade, a port or a refactoring | `pytest --agent-fix` | patches that the suite accepts, in your working tree and as one commit each on a branch |
+| a merge that should wait until enough passes | `pytest --pass-threshold=99.8`, `agentflow gate REPORT.xml…` | an exit code and the reasons |
+| failures that nobody believes any more | `pytest --flaky-triage`, `agentflow triage REPORT.xml…` | which tests are flaky, how much, why, and because of whom |
+"""
+KINDS = {
+    "tutorial": "Tutorials: learn by doing",
+    "how-to": "How-to guides: one task each",
+    "reference": "Reference: everything, exactly",
+    "explanation": "Explanation: reasons and limits",
+    "adr": "Decisions",
+}
+
+
+def _listed(folder: str, start: Path) -> list[str]:
+    """A line for each page below `start`/`folder`, with its first heading as the title."""
+    lines = []
+    for page in sorted((start / folder).glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        title = next(line for line in text.splitlines() if line.startswith("# ")).removeprefix("# ")
+        lines.append(f"- [{title}]({folder}/{page.name})")
+    return lines
+
+
 PAGES = {
     "reference/options.md": options_page,
     "reference/hooks.md": hooks_page,
     "benchmarks.md": benchmarks_page,
+    "index.md": index_page,
 }
 
 
