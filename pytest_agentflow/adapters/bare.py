@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,8 +96,17 @@ def run_bare(
 
 
 def _place(spec: RunSpec, tree: Path) -> Path:
-    """Where the tested code finds itself: at the user's own path, where a mount namespace allows it."""
-    return Path(spec.user_top) if spec.sandbox == "bwrap" and spec.user_top else tree
+    """Where the tested code finds itself: at the user's own path, where a mount namespace allows it; never below /tmp.
+
+    What works below /tmp only is right in no place but the harness's own.
+    """
+    if spec.sandbox != "bwrap" or not spec.user_top:
+        return tree
+    top = Path(spec.user_top)
+    if not any(top.is_relative_to(p) for p in (tempfile.gettempdir(), "/tmp", "/var/tmp")):
+        return top
+    empty = (Path(p) for p in ("/srv", "/opt", "/mnt", "/media"))
+    return next((p / top.name for p in empty if p.is_dir() and not any(p.iterdir())), top)
 
 
 def _ordinary(env: Mapping[str, str], spec: RunSpec) -> dict[str, str]:

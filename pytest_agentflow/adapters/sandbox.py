@@ -272,6 +272,9 @@ def _mounts(box: Box, argv: Sequence[str]) -> list[str]:
     """Mount operations, outermost first, so that the deeper path wins."""
     plan: dict[Path, str] = dict.fromkeys(hidden_paths(box), "hide")
     sources = {_real(inside): _real(source) for source, inside in box.binds}
+    plan |= {
+        place.parent: "hide" for place in sources if not place.exists()
+    }  # a mount point can be made there
     plan |= dict.fromkeys(sources, "rw")
     plan |= dict.fromkeys(_inside(box, sources), "hide")
     plan |= dict.fromkeys(readable_paths(box, argv), "ro")

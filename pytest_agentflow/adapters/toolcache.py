@@ -31,7 +31,7 @@ def test_fails():
         int("x")
     assert [1] == [2]
 """
-_PLUGINS = ("session", "twins", "sentinels", "reruns", "peeks")
+_PLUGINS = ("session", "twins", "sentinels", "reruns", "peeks", "integrity")
 
 
 def tool_bytecode(spec: RunSpec, root: Path) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.patches import PatchConflict
@@ -31,6 +32,8 @@ def gather(attempt: Attempt, candidate: Patch, ctx: VerifyContext) -> Evidence:
 
     An empty patch is welcome: it is refused at once, and asked is only whether tests contradict each other.
     """
+    if "held-out" in ctx.layers_off:
+        attempt = replace(attempt, hidden_choose=(), hidden_judge=())
     room = Room(attempt, candidate, ctx, ctx.base)
     told: dict[str, LayerFacts] = {}
     try:

@@ -9,7 +9,14 @@ NAME = "sentinels"
 
 
 def judge(facts: Facts) -> Judged:
+    """`outcomes` of tests that must fail; `changed` names code of pytest, unittest or the tests that the session replaced."""
     outcomes = facts["outcomes"]
+    for name in facts["changed"]:
+        return failed(
+            NAME,
+            VerdictKind.TAMPERED,
+            f"{name} was replaced while it ran: the session's word is worth nothing",
+        )
     if not outcomes:
         return na(NAME, "no test module that could hold one")
     wrong = [i for i, o in outcomes.items() if o != "failed"]

@@ -52,8 +52,7 @@ class Room:
     )  # how a target is put together, as pytest saw it
     sentinels: list[str] = field(default_factory=list)
     words: dict[str, list[str]] = field(default_factory=dict)  # notable words that the patch brought, by file
-    peeks: list[dict[str, str]] = field(default_factory=list)
-    reads: list[dict[str, Any]] = field(default_factory=list)
+    seen: Mapping[str, list[Any]] = field(default_factory=dict)  # what watchers told of the first session
     sessions: list[dict[str, Any]] = field(default_factory=list)
     cpu: float = 0.0
     _numbers: Iterator[int] = field(default_factory=itertools.count)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_agentflow.core.evidence import LayerFacts, session_facts
 from pytest_agentflow.core.model import SessionRecord
+from pytest_agentflow.stages.oracle import watch
 from pytest_agentflow.stages.oracle.room import Room
 
 ONE_SESSION = 2.0  # a suite this quick is run whole at once: a second start would cost more
@@ -28,7 +29,6 @@ _WORDS = (
 EXTENT = "the whole default suite"
 MOST_AGAIN = 50  # red guards that are run again; more than these are a regression in any case
 SENTINELS = "pytest_agentflow.child.sentinels"
-PEEKS = "pytest_agentflow.child.peeks"
 
 
 def measure_targets(room: Room) -> Iterator[LayerFacts]:
@@ -41,13 +41,15 @@ def measure_targets(room: Room) -> Iterator[LayerFacts]:
     yield LayerFacts("census", {"sessions": room.sessions})
     outcomes = first["outcomes"]
     hidden = {*attempt.hidden_choose, *attempt.hidden_judge}
-    yield LayerFacts("sentinels", {"outcomes": _of(outcomes, room.sentinels)})
+    yield LayerFacts(
+        "sentinels", {"outcomes": _of(outcomes, room.sentinels), "changed": watch.changed(room, wanted)}
+    )
     yield LayerFacts("targets", {"outcomes": _of(outcomes, [t for t in attempt.targets if t not in hidden])})
     yield LayerFacts(
         "held-out",
         {"choose": _of(outcomes, attempt.hidden_choose), "judge": _of(outcomes, attempt.hidden_judge)},
     )
-    yield LayerFacts("scan", peeked(room, wanted))
+    yield LayerFacts("scan", watch.peeked(room, wanted))
     if whole:
         yield LayerFacts("guards", guards(room, first, rest))
 
@@ -73,8 +75,8 @@ def _parts(room: Room) -> tuple[list[str], list[str]]:
 def session(room: Room, ids: Sequence[str], *, hash_seed: int = 0, first: bool = False) -> dict[str, Any]:
     """One session's facts with the outcomes before the patch beside them. The first is watched closely."""
     plugins: dict[str, dict[str, Any]] = {}
-    if first and not room.off("scan"):
-        plugins[PEEKS] = {"tests": room.test_files()}
+    if first:
+        plugins |= watch.plugins(room)
     if first and not room.off("sentinels"):
         # Names like any other test's: code that forges results for some names cannot tell these apart.
         files = {t.partition("::")[0] for t in room.attempt.targets if "::" in t}
@@ -85,7 +87,7 @@ def session(room: Room, ids: Sequence[str], *, hash_seed: int = 0, first: bool =
         room.sentinels = [f"{f}::{n}" for f, names in named.items() for n in names]
     record = room.run(ids, hash_seed=hash_seed, plugins=plugins)
     if first:
-        room.peeks, room.reads = _peeks(record)
+        room.seen = watch.told(record)
     return {**with_before(room, record, ids), "hash_seed": hash_seed}
 
 
@@ -94,24 +96,6 @@ def with_before(room: Room, record: SessionRecord, ids: Sequence[str]) -> dict[s
     known = room.ctx.baseline
     facts["before"] = {i: str(known[i].outcome) if i in known else "" for i in ids}
     return facts
-
-
-def _peeks(record: SessionRecord) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
-    return list(record.extra.get("peeks", [])), list(record.extra.get("reads", []))  # type: ignore[call-overload]
-
-
-def peeked(room: Room, ids: Sequence[str]) -> dict[str, Any]:
-    """What the patched files look at; asked of the base too where there is anything, and that much is no news."""
-    paths = set(room.patch.paths)
-    found = [p for p in room.peeks if p["path"] in paths]
-    if found:
-        plugins = {PEEKS: {"tests": room.test_files()}}
-        before, _ = _peeks(room.run(ids, tree=room.ctx.base, plugins=plugins))
-        known = {(p["what"], p["path"]) for p in before}
-        found = [p for p in found if (p["what"], p["path"]) not in known]
-    by_tests = {r["path"] for r in room.reads if r["test"]} - {r["path"] for r in room.reads if not r["test"]}
-    judging = sorted(p for p in paths & by_tests if not p.endswith(".py"))
-    return {"new": room.words, "peeks": found, "judging": judging}
 
 
 def _of(outcomes: dict[str, str], ids: Sequence[str]) -> dict[str, str]:
