@@ -49,10 +49,8 @@ class Case:
     truth: tuple[tuple[str, int], ...]  # path and line in the buggy tree
     observation: Observation
     coverage: CoverageMap
-
-    @property
-    def tree(self) -> Path:
-        return self.directory / "tree"
+    shown: tuple[str, ...]  # the failing tests that show it; empty: all of them
+    tree: Path
 
 
 # observing ---------------------------------------------------------------------------------------
@@ -66,8 +64,10 @@ def observe(
     extra: Sequence[str] = (),
     timeout: float = 300,
     stall: float | None = None,
+    ids: Sequence[str] | None = None,
+    record: bool = True,
 ):
-    """The suite's outcomes and coverage map."""
+    """The suite's outcomes and coverage map (None when not asked to record)."""
     shutil.rmtree(scratch, ignore_errors=True)
     root = "src" if (tree / "src").is_dir() else "."
     spec = RunSpec(
@@ -77,20 +77,20 @@ def observe(
         pytest_args=("-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "addopts="),
     )
     options = {"roots": ["."], "omit": [], "level": "lines", "out": str(scratch / "out")}
-    record = run_session(
+    told = run_session(
         spec,
         tree,
-        ids=None,
+        ids=ids,
         paths=paths,
         scratch=scratch,
         timeout=timeout,
         stall=stall,
         extra_args=extra,
-        plugins={"pytest_agentflow.child.recorder": options},
+        plugins={"pytest_agentflow.child.recorder": options} if record else None,
     )
-    coverage = coverage_map.read(scratch / "out", tree)
-    ids = tuple(record.results)
-    return record, Observation("tree", ids, ids, record.results), coverage
+    coverage = coverage_map.read(scratch / "out", tree) if record else None
+    seen = tuple(told.results)
+    return told, Observation("tree", seen, seen, told.results), coverage
 
 
 def keep(
@@ -100,10 +100,16 @@ def keep(
     truth: Sequence[tuple[str, int]],
     observation: Observation,
     coverage: CoverageMap,
+    shown: Sequence[str] = (),
+    tree: str = "tree",
 ) -> None:
+    """`shown`: the failing tests that show this bug, when others fail beside them."""
+    directory.mkdir(parents=True, exist_ok=True)
     told = {
         "name": name,
         "operator": operator,
+        "shown": list(shown),
+        "tree": tree,
         "truth": [list(t) for t in truth],
         "observation": codec.encode(observation),
     }
@@ -122,6 +128,8 @@ def load(directory: Path) -> Case:
         tuple((p, n) for p, n in told["truth"]),
         observation,
         coverage,
+        tuple(told.get("shown", ())),
+        directory / told.get("tree", "tree"),
     )
 
 

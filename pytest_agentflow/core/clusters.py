@@ -1,74 +1,165 @@
 """Which failures share a cause?
 
-Two groups of failing tests are joined when one faulty statement explains both about as well as two would: a second fault
-has to pay for itself with a clearly better fit (minimum description length over the single-fault model).
+Each group of failing tests gives every statement that all of them ran a probability of being at fault, from the same evidence
+as the ranking. Two groups are joined while one common fault is the better explanation: the Bayes factor of "the same
+statement" over "two statements" is the sum over statements of p(statement | a) p(statement | b) / p(statement). What one of
+the tests never ran cannot be its cause, so failures that share no statement are never joined.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from pytest_agentflow.core.localise import Facts, Scored, score_statements
 from pytest_agentflow.core.spectrum import Spectrum, single_fault
+from pytest_agentflow.core.syntax import Source
+from pytest_agentflow.core.weights import DEFAULT, Weights
 
-MAX_GROUPS = 60  # beyond this, groups with the nearest coverage are joined first
+# Failures that turn up together mostly have one cause: the odds before any evidence are taken as 20 to 1.
+LEAST_FACTOR = 0.05
+MAX_PLACES = 200  # the most probable statements of a group; the rest cannot tip the scale
+STATIC = frozenset({"sites", "kind", "module", "uncommitted", "recent"})  # evidence that no test gives
+
+Place = tuple[str, int, int]  # path, first and last line of a statement
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    tests: int  # bitmap
+    told: Mapping[Place, float]  # log-odds from what these tests' failures say, coverage apart
+    shares: Mapping[Place, float]  # probability of each statement that all of them ran
 
 
 def cluster(
-    targets: Sequence[str], spectrum: Spectrum, signatures: Mapping[str, str] | None = None
+    targets: Sequence[str],
+    spectrum: Spectrum,
+    sources: Mapping[str, Source],
+    facts: Facts,
+    weights: Weights = DEFAULT,
 ) -> tuple[tuple[str, ...], ...]:
     """The targets in groups, in the order of their first member."""
-    signatures = signatures or {}
-    place = {test: 1 << n for n, test in enumerate(spectrum.tests)}
-    known = [t for t in targets if t in place]
-    columns = _columns(spectrum, sum(place[t] for t in known))
-    groups = _alike(known, place, columns, signatures)
-    price = math.log(max(2, len(columns)))
-    best = {mask: _fit(mask, columns, spectrum.passing) for mask in groups}
-    while len(best) > 1:
-        gain, pair = max(
-            ((_gain(a, b, best, columns, spectrum.passing, price)), (a, b))
-            for a, b in combinations(sorted(best), 2)
-        )
-        if gain < 0:
-            break
-        joined = pair[0] | pair[1]
-        best.pop(pair[0])
-        best.pop(pair[1])
-        best[joined] = _fit(joined, columns, spectrum.passing)
-    alone = [(t,) for t in targets if t not in place]
-    found = [tuple(t for t in known if place[t] & mask) for mask in best]
+    bit = {test: 1 << n for n, test in enumerate(spectrum.tests)}
+    known = [t for t in targets if t in bit]
+    evidence = _Evidence(spectrum, sources, facts, weights)
+    groups = [evidence.group(tests) for tests in _alike(known, spectrum)]
+    evidence.settle()
+    found = [tuple(t for t in known if bit[t] & group.tests) for group in _joined(groups, evidence)]
+    alone = [(t,) for t in targets if t not in bit]
     order = {t: n for n, t in enumerate(targets)}
     return tuple(sorted([*found, *alone], key=lambda group: order[group[0]]))
 
 
-def _columns(spectrum: Spectrum, failing: int) -> tuple[int, ...]:
-    distinct = {c for columns in spectrum.statements.values() for c in columns if c & failing}
-    return tuple(sorted(distinct))
-
-
-def _alike(
-    tests: Sequence[str], place: Mapping[str, int], columns: Sequence[int], signatures: Mapping[str, str]
-) -> list[int]:
-    """Tests that ran exactly the same statements, or failed in the same way at the same place, start as one group."""
-    groups: dict[object, int] = {}
+def _alike(tests: Sequence[str], spectrum: Spectrum) -> list[list[str]]:
+    """Tests that ran exactly the same statements start as one group."""
+    mask = spectrum.mask(tests)
+    bit = {test: 1 << n for n, test in enumerate(spectrum.tests)}
+    distinct = sorted({c & mask for columns in spectrum.statements.values() for c in columns})
+    groups: dict[tuple[int, ...], list[str]] = {}
     for test in tests:
-        key: object = signatures.get(test) or tuple(n for n, c in enumerate(columns) if c & place[test])
-        groups[key] = groups.get(key, 0) | place[test]
+        ran = tuple(n for n, column in enumerate(distinct) if column & bit[test])
+        groups.setdefault(ran, []).append(test)
     return list(groups.values())
 
 
-def _fit(mask: int, columns: Sequence[int], passing: int) -> float:
-    """How well the best single statement explains a group."""
-    size = mask.bit_count()
-    fits = [
-        single_fault((c & mask).bit_count(), (c & passing).bit_count(), size) for c in columns if c & mask
-    ]
-    return max(fits, default=-math.inf)
+class _Evidence:
+    """What a set of failing tests says about each statement that all of them ran."""
+
+    def __init__(
+        self, spectrum: Spectrum, sources: Mapping[str, Source], facts: Facts, weights: Weights
+    ) -> None:
+        self._spectrum, self._sources, self._facts, self._weights = spectrum, sources, facts, weights
+        self._static: dict[Place, float] = {}
+        self._mass = 1.0
+        self._sides: dict[Place, tuple[int, ...]] = {}
+        for path, source in sources.items():
+            columns = spectrum.statements.get(path, ())
+            first = {s.first_line: n for n, s in enumerate(source.statements)}
+            for statement, column in zip(source.statements, columns, strict=True):
+                blocks = [columns[first[b]] for b in statement.branches if b in first]
+                sides = (column, *(column & b for b in blocks), *(column & ~b for b in blocks))
+                self._sides[path, statement.first_line, statement.last_line] = sides
+
+    def group(self, tests: Sequence[str]) -> _Group:
+        """Tests that failed, with everything that is known about their failures."""
+        mask = self._spectrum.mask(tests)
+        told = {}
+        for scored in score_statements(tests, self._spectrum, self._sources, self._facts, self._weights):
+            place = (scored.path, scored.statement.first_line, scored.statement.last_line)
+            if self._sides[place][0] & mask == mask and _observed(scored):
+                self._static[place], told[place] = self._parts(scored)
+        return self._weighed(mask, told)
+
+    def settle(self) -> None:
+        """All statements are known now: the sum that makes their priors probabilities."""
+        self._mass = sum(map(math.exp, self._static.values()))
+
+    def join(self, a: _Group, b: _Group) -> _Group:
+        """What failures say is a share of the failing tests, so the mean over both."""
+        m, n = a.tests.bit_count(), b.tests.bit_count()
+        told = {p: (m * a.told[p] + n * b.told[p]) / (m + n) for p in a.told if p in b.told}
+        return self._weighed(a.tests | b.tests, told)
+
+    def factor(self, a: _Group, b: _Group) -> float:
+        """The Bayes factor of one fault over two."""
+        few, many = sorted((a.shares, b.shares), key=len)
+        common = sum(share * many[p] * math.exp(-self._static[p]) for p, share in few.items() if p in many)
+        return common * self._mass
+
+    def _parts(self, scored: Scored) -> tuple[float, float]:
+        parts = [0.0, 0.0]
+        for name, value in scored.evidence.items():
+            if name != "spectrum":
+                parts[name not in STATIC] += value * (1.0 if name == "kind" else getattr(self._weights, name))
+        return parts[0], parts[1]
+
+    def _weighed(self, mask: int, told: Mapping[Place, float]) -> _Group:
+        odds = {place: self._fit(mask, place) + self._static[place] + value for place, value in told.items()}
+        kept = heapq.nlargest(MAX_PLACES, odds, key=odds.__getitem__)
+        top = max(odds.values(), default=0.0)
+        total = sum(math.exp(odds[place] - top) for place in kept)
+        return _Group(mask, told, {place: math.exp(odds[place] - top) / total for place in kept})
+
+    def _fit(self, mask: int, place: Place) -> float:
+        """How well a fault there explains who failed and who passed, by its line or one side of its branch."""
+        passing = self._spectrum.passing
+        whole, *sides = [
+            single_fault((c & mask).bit_count(), (c & passing).bit_count(), mask.bit_count())
+            for c in self._sides[place]
+        ]
+        less = self._weights.spectrum * math.log(self._weights.branch)
+        return max([whole, *(side + less for side in sides)])
 
 
-def _gain(
-    a: int, b: int, best: Mapping[int, float], columns: Sequence[int], passing: int, price: float
-) -> float:
-    return _fit(a | b, columns, passing) + price - best[a] - best[b]
+def _observed(scored: Scored) -> bool:
+    """Import-time code is run by nobody or by all: only a traceback through it is a reason to join."""
+    return scored.statement.unit > 0 or scored.evidence["deepest"] + scored.evidence["frame"] > 0
+
+
+def _joined(groups: Sequence[_Group], evidence: _Evidence) -> Iterable[_Group]:
+    """Join the pair with the largest factor until none speaks for one fault. Only pairs with a common statement are asked about."""
+    alive = dict(enumerate(groups))
+    queue: list[tuple[float, int, int]] = []
+    holders: dict[Place, set[int]] = {}
+
+    def meet(number: int) -> None:
+        mine = alive[number]
+        near = {n for place in mine.shares for n in holders.get(place, ()) if n in alive}
+        for other in sorted(near):
+            factor = evidence.factor(mine, alive[other])
+            if factor >= LEAST_FACTOR:
+                heapq.heappush(queue, (-factor, other, number))
+        for place in mine.shares:
+            holders.setdefault(place, set()).add(number)
+
+    for number in list(alive):
+        meet(number)
+    while queue:
+        _, a, b = heapq.heappop(queue)
+        if a in alive and b in alive:
+            number = max(alive) + 1
+            alive[number] = evidence.join(alive.pop(a), alive.pop(b))
+            meet(number)
+    return alive.values()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pytest_agentflow.core.localise import TestFacts
 from pytest_agentflow.core.model import Failure
 from pytest_agentflow.core.syntax import Source
@@ -32,11 +30,3 @@ def test_facts(nodeid: str, failure: Failure | None, source: Source | None) -> T
 
 
 test_facts.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it
-
-
-def signature(failure: Failure | None, sources: Mapping[str, Source]) -> str:
-    """Where and how it failed inside project code; empty when it failed in the test itself."""
-    if failure is None:
-        return ""
-    inside = [f for f in failure.frames if f.path in sources]
-    return f"{failure.kind} {inside[-1].path}:{inside[-1].line}" if inside else ""

@@ -20,7 +20,7 @@ from pytest_agentflow.core.localise import Facts, TestFacts, describe
 from pytest_agentflow.core.model import Cluster, Failure, Frame, Observation, SourceUnit
 from pytest_agentflow.core.spectrum import Spectrum, statement_columns
 from pytest_agentflow.core.syntax import Source, regroup
-from pytest_agentflow.core.testfacts import signature, test_facts
+from pytest_agentflow.core.testfacts import test_facts
 from pytest_agentflow.stages.run import Run
 
 # Lines of a teardown ran after the verdict: they are no evidence about it.
@@ -50,8 +50,7 @@ def localise(
     failures = {t: observation.results[t].failure for t in targets if t in observation.results}
     spectrum, sources = measure(observation, coverage, tree, targets, units_of)
     facts = gather_facts(tree, repo_top, sources, failures)
-    signatures = {t: signature(f, sources) for t, f in facts.failures.items()}
-    groups = cluster(targets, spectrum, signatures)
+    groups = cluster(targets, spectrum, sources, facts)
     return tuple(describe(n, group, spectrum, sources, facts) for n, group in enumerate(groups, 1))
 
 

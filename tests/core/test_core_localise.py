@@ -8,7 +8,6 @@ from pytest_agentflow.core.localise import Facts, TestFacts, call_distances, des
 from pytest_agentflow.core.model import Failure, Frame
 from pytest_agentflow.core.spectrum import Spectrum, dstar, ochiai, single_fault, statement_columns
 from pytest_agentflow.core.syntax import Source, parse
-from pytest_agentflow.core.testfacts import signature
 from pytest_agentflow.core.testfacts import test_facts as facts_of
 
 CODE = """\
@@ -128,29 +127,55 @@ def test_the_failing_statement_of_a_test_names_what_it_calls() -> None:
     assert facts_of("test_m.py::gone", failure, test) == TestFacts()
 
 
-def test_a_signature_names_the_innermost_project_frame() -> None:
-    failure = Failure(
-        "call", "KeyError", "", (Frame("t.py", 1, "t"), Frame("m.py", 6, "low"), Frame("/lib/x.py", 1, "x"))
-    )
-    assert signature(failure, {"m.py": source()}) == "KeyError m.py:6"
-    assert signature(failure, {}) == ""
-
-
 def test_independent_bugs_get_clusters_of_their_own() -> None:
     # a, b run only low; c, d run only high; the rest pass and run neither of the suspect lines.
     lines = {6: 0b000011, 12: 0b001100, 5: 0b110011, 11: 0b111100}
-    groups = cluster(list("abcd"), spectrum(lines, "abcdef", "abcd"))
+    groups = cluster(list("abcd"), spectrum(lines, "abcdef", "abcd"), {"m.py": source()}, Facts())
     assert groups == (("a", "b"), ("c", "d"))
 
 
 def test_failures_with_one_cause_become_one_cluster() -> None:
     # Both run the suspect line; they differ in innocent lines that passing tests run as well.
     lines = {6: 0b0011, 5: 0b1111, 11: 0b1101, 12: 0b1110}
-    assert cluster(["a", "b"], spectrum(lines, "abcd", "ab")) == (("a", "b"),)
+    assert cluster(["a", "b"], spectrum(lines, "abcd", "ab"), {"m.py": source()}, Facts()) == (("a", "b"),)
+
+
+def many(count: int) -> tuple[list[str], Spectrum, dict[str, Source]]:
+    """`count` functions with a failing test each, in a module with a constant."""
+    parsed = parse("m.py", "X = 1\n" + "".join(f"def f{n}():\n    return 0\n" for n in range(count)))
+    assert parsed is not None
+    tests = [f"t{n}" for n in range(count)]
+    columns = statement_columns({"m.py": parsed}, {"m.py": {3 + 2 * n: 1 << n for n in range(count)}})
+    return tests, Spectrum(tuple(tests), (1 << count) - 1, 0, columns), {"m.py": parsed}
+
+
+def test_failures_that_share_no_statement_are_never_joined_however_many_there_are() -> None:
+    tests, told, sources = many(300)
+    assert len(cluster(tests, told, sources, Facts())) == 300
+
+
+def test_failures_in_code_that_cannot_be_imported_are_joined_by_their_traceback() -> None:
+    failure = Failure("collect", "NameError", "", (Frame("m.py", 1, "<module>"),))
+    groups = cluster(
+        ["a", "b"], spectrum({1: 0b11}, "ab", "ab"), {"m.py": source()}, Facts({"a": failure, "b": failure})
+    )
+    assert groups == (("a", "b"),)
+
+
+def test_what_a_test_calls_itself_separates_bugs_behind_a_shared_function() -> None:
+    # All run low; a and b ask for it by another way than c and d, whose way no passing test takes.
+    everybody = "abcdefghijklmnopqrstuvwx"
+    all_of_them = (1 << len(everybody)) - 1
+    lines = {5: all_of_them, 6: all_of_them, 11: 0b1100, 12: 0b1100, 20: 0b0011}
+    direct = {t: TestFacts(frozenset({"grow"}), frozenset({"grow"})) for t in "ab"}
+    through = {t: TestFacts(frozenset({"high"}), frozenset({"high"})) for t in "cd"}
+    told = spectrum(lines, everybody, "abcd")
+    groups = cluster(list("abcd"), told, {"m.py": source()}, Facts(tests={**direct, **through}))
+    assert groups == (("a", "b"), ("c", "d"))
 
 
 def test_a_target_that_reached_nothing_stands_alone() -> None:
-    assert cluster(["a", "z"], spectrum({6: 0b1}, "a", "a")) == (("a",), ("z",))
+    assert cluster(["a", "z"], spectrum({6: 0b1}, "a", "a"), {"m.py": source()}, Facts()) == (("a",), ("z",))
 
 
 def test_dark_units_are_those_without_a_tested_line_called_ones_first() -> None:
