@@ -31,6 +31,9 @@ def main(fd: int) -> int:
     except AgentflowError as error:
         print(f"agentflow: {error}", file=sys.stderr)  # noqa: T201 - the console is this module's job
         return error.exit_code
+    except OSError as error:
+        print(f"agentflow: the system refused: {error}.", file=sys.stderr)  # noqa: T201
+        return 3
     except KeyboardInterrupt:
         print("agentflow: interrupted before anything was recorded; start again.", file=sys.stderr)  # noqa: T201
         return 2

@@ -25,6 +25,7 @@ _PINNED = (
     "protocol.allow=never",
     "safe.directory=*",  # ownership is checked once, in the user's own environment, by `repository`
 )
+_FULL = ("No space left on device", "Out of diskspace", "Disk quota exceeded")
 _KEPT = ("PATH", "TMPDIR", "SYSTEMROOT")
 
 
@@ -34,9 +35,9 @@ class GitError(AgentflowError):
     def __init__(self, args: Sequence[str], code: int, stderr: str) -> None:
         lines = [line for line in stderr.strip().splitlines() if line.strip()]
         words = lines[-1] if lines else f"exit code {code}"
-        super().__init__(
-            f"git {args[0]} failed: {words}", "Run `agentflow doctor` to check git.", exit_code=3
-        )
+        full = any(sign in stderr for sign in _FULL)
+        step = "Free some space on the disk." if full else "Run `agentflow doctor` to check git."
+        super().__init__(f"git {args[0]} failed: {words}", step, exit_code=3)
         self.code = code
         self.stderr = stderr
 

@@ -49,7 +49,7 @@ class Journal:
             self._events = list(known)
             if torn:  # a line that was never complete was never acted upon
                 os.truncate(path, path.stat().st_size - len(torn))
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)  # what could not be written must not come later
 
     def append(self, event: str, data: Mapping[str, Any]) -> Event:
         """Write one event durably before anything is done about it."""
@@ -58,13 +58,22 @@ class Journal:
             linked = events.link(
                 self._events[-1] if self._events else None, round(time.time(), 6), event, clean
             )
-            self._file.write(linked.line().encode("utf-8") + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._write(linked.line().encode("utf-8") + b"\n")
             self._events.append(linked)
         if self._listener:
             self._listener(linked)
         return linked
+
+    def _write(self, line: bytes) -> None:
+        """The whole line on disk, or none of it: a full disk leaves the journal as it was."""
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            os.ftruncate(self._file.fileno(), before)
+            raise
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +75,35 @@ def _to_its_end(run: Run, request: Request) -> int:
         return fix_loop(run)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a clean-up behind
-        run.journal.append(INTERRUPTED, {"reason": "interrupted"})
+        _stopped(run, "interrupted")
         report.write(run, None)
         return 2
     except AgentflowError:
-        run.journal.append(INTERRUPTED, {"reason": "error"})
+        _stopped(run, "error")
         raise
+    except OSError as error:
+        _stopped(run, "error")
+        raise AgentflowError(
+            f"The system refused: {error}.", f"Mend that, then {_resume(run)}.", 2
+        ) from error
+    except Exception as error:
+        _stopped(run, "internal error")
+        log = run.directory / "error.log"
+        log.write_text(traceback.format_exc(), encoding="utf-8")
+        what = f"Internal error: {type(error).__name__}: {error} (traceback in {log})."
+        raise AgentflowError(what, f"Nothing was lost: {_resume(run)}.", 3) from error
     finally:
         run.pool.close()
         shutil.rmtree(run.temp, ignore_errors=True)
+
+
+def _stopped(run: Run, reason: str) -> None:
+    with suppress(OSError):  # a full disk: the journal ends with what was done
+        run.journal.append(INTERRUPTED, {"reason": reason})
+
+
+def _resume(run: Run) -> str:
+    return f"go on with `pytest --agent-resume {run.id}`"
 
 
 def _progress(view: View) -> Progress:

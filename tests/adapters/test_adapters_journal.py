@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -81,3 +83,27 @@ def test_secrets_never_reach_the_file(path: Path) -> None:
     journal.append("agent", {"text": "the key is hunter2"})
     journal.close()
     assert b"hunter2" not in path.read_bytes()
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_the_journal_as_it_was(path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "File too large\n"
+    assert [e.event for e in read_journal(path)[0]] == ["observed", "interrupted"]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from pytest_agentflow.adapters.journal import Journal
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+journal = Journal(Path(sys.argv[1]))
+journal.append("observed", {})
+try:
+    journal.append("verified", {"reason": "x" * 2000})
+except OSError as error:
+    print(error.strerror)
+journal.append("interrupted", {})
+"""
