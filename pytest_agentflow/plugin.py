@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from typing import Any, Literal
 
 import pytest
@@ -50,6 +51,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         from pytest_agentflow.takeover import take_over
 
         raise SystemExit(take_over(early_config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """A session that should be gated is never green without having been judged."""
+    code = yield
+    for name in _SESSION_FEATURES.values():
+        final = getattr(config.pluginmanager.get_plugin(f"agentflow-{name}"), "final", None)
+        code = final(int(code or 0)) if final is not None else code
+    return code
 
 
 def pytest_configure(config: pytest.Config) -> None:

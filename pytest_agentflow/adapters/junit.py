@@ -43,8 +43,12 @@ _COMMIT_KEYS = (
     "GITHUB_SHA",
     "GIT_COMMIT",
 )
-_BAD_STATUS = {"failed", "fail", "failure", "error", "errored"}
-_SKIP_STATUS = {"notrun", "skipped", "disabled", "ignored", "suppressed"}
+_BAD_STATUS = {
+    "failed", "fail", "failure", "error", "errored", "broken", "crashed", "crash", "aborted", "abort", "timeout", "timedout", "timed out",
+}  # fmt: skip
+_SKIP_STATUS = {
+    "notrun", "not run", "not_run", "skipped", "skip", "disabled", "ignored", "suppressed", "pending", "todo", "inconclusive", "filtered",
+}  # fmt: skip
 _CASE_CHILDREN = {"failure", "error", "skipped", "flakyFailure", "flakyError", "rerunFailure", "rerunError"}
 
 
@@ -141,6 +145,7 @@ def _attempts(element: Element) -> tuple[Execution, ...]:
     outcome = (element.get("result") or "").lower()
     if not len(element):
         return (_by_status(status, outcome),)
+    status = next((word for child in element if (word := child.tag.lower()) in _SKIP_STATUS), status)
     interim: list[Execution] = []
     final: list[Execution] = []
     for entry in _testcase(element):

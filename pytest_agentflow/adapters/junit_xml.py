@@ -22,6 +22,7 @@ MAX_DEPTH = 100
 MAX_TEXT = 8_000
 _CHUNK = 1 << 18
 _CONTAINERS = ("testsuites", "testsuite")
+_INTERIM = ("flakyFailure", "flakyError", "rerunFailure", "rerunError")
 _HARMLESS = {"properties", "property", "system-out", "system-err", "output", "stdout", "stderr"}
 
 
@@ -143,8 +144,9 @@ class _Handler:
             self.found.strange.append(tag[:40])
 
     def _push(self, element: Element) -> None:
-        if self.open:
-            self.open[-1].append(element)
+        if self.open:  # a failure counts for its case however deep it stands
+            deep = _failing(element.tag) and self.open[-1].tag not in _INTERIM
+            (self.open[0] if deep else self.open[-1]).append(element)
         self.open.append(element)
         self.kept = 0
 

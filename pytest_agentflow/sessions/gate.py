@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from datetime import date
@@ -14,6 +15,7 @@ from pytest_agentflow.core.gate.identity import canonical
 from pytest_agentflow.core.gate.records import Case, Execution, Problem, ProblemKind, Report
 from pytest_agentflow.core.model import Outcome
 from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.sessions.last_word import LastWord, refused
 
 if TYPE_CHECKING:
     from pytest_agentflow.core.gate.judge import Brief
@@ -57,11 +59,12 @@ class SessionGate:
         self.policy = policy_of(args, self.baseline)
         self.quarantine = _quarantine(args, self.today)
         self.collected: set[str] = set()
-        self.reports: dict[str, list[list[pytest.TestReport]]] = {}
+        self.reports: dict[tuple[str, str], list[list[pytest.TestReport]]] = {}  # by test and worker
         self.collect_errors: dict[str, Execution] = {}
         self.internal_error = ""  # of a worker: pytest may go on and exit with 0
         self.failed_reports = 0  # as pytest counts them: a higher count of its own is another plugin's doing
         self.result: GateResult | None = None
+        self.last_word = LastWord(config)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.collected.update(item.nodeid for item in session.items)
@@ -79,7 +82,8 @@ class SessionGate:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not hasattr(report, "wasxfail"):
             self.failed_reports += 1
-        attempts = self.reports.setdefault(report.nodeid, [])
+        worker = getattr(getattr(report, "node", None), "gateway", None)
+        attempts = self.reports.setdefault((report.nodeid, getattr(worker, "id", "")), [])
         if report.when == "setup" or not attempts or _closed(attempts[-1]):
             # rerunfailures reports the subtests of an attempt before its setup
             early = report.when == "setup" and attempts and all(map(_is_subtest, attempts[-1]))
@@ -102,6 +106,19 @@ class SessionGate:
 
         self.result = judge(self._brief(session, status))
         session.exitstatus = self._status(session, status)
+        if not self.config.pluginmanager.has_plugin("terminalreporter"):
+            from pytest_agentflow.report.gate_text import headline
+
+            sys.stderr.write(f"gate: {self.result.verdict}: {headline(self.result)}\n")
+
+    def pytest_unconfigure(self) -> None:
+        self.last_word.disarm()
+
+    def final(self, code: int) -> int:
+        """What pytest is about to end with, unless nothing was run or judged (`--collect-only`, `--fixtures`, …)."""
+        if code or self.config.option.help:
+            return code
+        return self.result.exit_code if self.result is not None else refused("no test was run")
 
     def _status(self, session: pytest.Session, status: int) -> int:
         """pytest's codes: 0 holds, 1 below, 2 cannot judge. A failure that another plugin asked for stays one."""
@@ -136,7 +153,9 @@ class SessionGate:
             text = f"pytest had an internal error: {self.internal_error}"
             found.append(Problem(ProblemKind.LOST, text))
         cut = [
-            n for n, attempts in self.reports.items() if any(_execution(a).cause == "lost" for a in attempts)
+            n
+            for (n, _), attempts in self.reports.items()
+            if any(_execution(a).cause == "lost" for a in attempts)
         ]
         if cut:
             text = f"{len(cut)} tests have no whole result, first {cut[0]}"
@@ -147,7 +166,7 @@ class SessionGate:
 
     def _cases(self) -> list[Case]:
         grouped: dict[str, list[Case]] = {}
-        for nodeid, attempts in self.reports.items():
+        for (nodeid, _), attempts in self.reports.items():
             case = _case(nodeid, attempts)
             grouped.setdefault(case.identity, []).append(case)
         cases = [found[0] if len(found) == 1 else _joined(found) for found in grouped.values()]

@@ -13,7 +13,8 @@ from pathlib import Path
 from pytest_agentflow.adapters import gate_bodies, gate_changes, gate_files, oracle_files
 from pytest_agentflow.adapters.junit import read_report
 from pytest_agentflow.adapters.oracle_files import GENERIC, Oracle
-from pytest_agentflow.core.gate.baseline import Baseline, Entry, entry
+from pytest_agentflow.core.gate.baseline import Baseline, Entry, entry, with_bodies_of
+from pytest_agentflow.core.gate.edits import RuleChange
 from pytest_agentflow.core.gate.identity import canonical
 from pytest_agentflow.core.gate.judge import Brief, Exit, Floor
 from pytest_agentflow.core.gate.policy import Policy, percent, places
@@ -39,6 +40,8 @@ def gather(args: argparse.Namespace) -> Brief:
     baseline, gaps, notes = _baseline(args)
     changed, rule_changes = _changes(args, today)
     policy = policy_of(args, baseline)
+    if not policy.threshold:
+        notes.append("the threshold is 0: no rate is too low")
     quarantine = Quarantine({})
     if args.quarantine:
         quarantine = gate_files.read_quarantine(Path(args.quarantine), today, args.quarantine_cap)
@@ -94,7 +97,7 @@ def policy_of(args: argparse.Namespace, baseline: Baseline | None) -> Policy:
     text = args.pass_threshold or "100"
     threshold = _ratchet(baseline) if text == "base" else percent(text)
     if threshold is None:
-        raise bad(f"--pass-threshold {text!r} is no percentage from 0 to 100", "write it like 99.8")
+        raise bad(f"--pass-threshold {text!r} is no percentage from 1 to 100 (or 0)", "write it like 99.8")
     accepted = frozenset(args.accept or ()) | (
         gate_files.read_names(Path(args.accepted)) if args.accepted else frozenset()
     )
@@ -131,7 +134,7 @@ def _baseline(args: argparse.Namespace) -> tuple[Baseline | None, list[Problem],
         raise bad(f"there is no baseline {args.baseline}", "write it with `agentflow baseline write`")
     if found is None:
         return None, [], [f"there is no baseline {args.baseline} yet: judged by the threshold alone"]
-    return found, [], []
+    return (_trusted(found, args) if args.base else found), [], []
 
 
 def baseline_of(reports: Sequence[Report], source: str | None) -> Baseline:
@@ -148,7 +151,7 @@ def baseline_of(reports: Sequence[Report], source: str | None) -> Baseline:
     return Baseline(cells)
 
 
-def _changes(args: argparse.Namespace, today: int):  # type: ignore[no-untyped-def]
+def _changes(args: argparse.Namespace, today: int) -> tuple[frozenset[str] | None, list[RuleChange]]:
     if args.base and args.changed_files:
         raise bad("--base and --changed-files exclude each other")
     if not args.base and not args.changed_files:
@@ -159,12 +162,33 @@ def _changes(args: argparse.Namespace, today: int):  # type: ignore[no-untyped-d
         if args.base
         else gate_files.read_names(Path(args.changed_files))
     )
-    rules = gate_changes.rule_changes(
-        changed, top=top, base=args.base, today=today, baseline=_relative(args.baseline, top),
-        quarantine=_relative(args.quarantine, top),
-        oracle=_relative(args.oracle, top) if args.oracle and args.oracle.endswith(".toml") else "",
-    )  # fmt: skip
-    return changed, rules
+    return changed, gate_changes.rule_changes(
+        changed, _rule_files(args, top), top=top, base=args.base, today=today
+    )
+
+
+def _rule_files(args: argparse.Namespace, top: Path) -> dict[str, str]:
+    """The gate's own files that are in the repository, with what kind of rules they hold."""
+    named = [
+        ("baseline", args.baseline), ("quarantine", args.quarantine), ("removals", args.accepted), ("configuration", args.config),
+        ("input", args.collected), ("input", args.oracle if args.oracle and args.oracle.endswith(".toml") else None),
+        *(("input", path) for path in (args.history or ())),
+        *(("input", path) for _, path in _expanded(args.baseline_report or ())),
+    ]  # fmt: skip
+    return {place: kind for kind, path in named if (place := _relative(path, top))}
+
+
+def _trusted(baseline: Baseline, args: argparse.Namespace) -> Baseline:
+    """Which test has which body is taken from the base branch's copy of the file, where there is one."""
+    top = gate_changes.top_of(Path.cwd())
+    place = _relative(args.baseline, top)
+    text = gate_changes.text_at(place, args.base, top) if place else None
+    if text is None:
+        return baseline
+    try:
+        return with_bodies_of(baseline, gate_files.baseline_from(text, args.baseline))
+    except AgentflowError:  # it is repaired by this change: a rule change that blocks
+        return with_bodies_of(baseline, Baseline())
 
 
 def _relative(path: str | None, top: Path) -> str:
@@ -231,7 +255,7 @@ def _floors(args: argparse.Namespace) -> list[Floor]:
         return []
     least = percent(args.coverage_floor)
     if least is None:
-        raise bad(f"--coverage-floor {args.coverage_floor!r} is no percentage from 0 to 100")
+        raise bad(f"--coverage-floor {args.coverage_floor!r} is no percentage from 1 to 100 (or 0)")
     covered, total = gate_files.read_coverage(Path(args.coverage))
     return [Floor("coverage", covered, total, least)]
 

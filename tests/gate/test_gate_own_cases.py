@@ -171,7 +171,9 @@ def test_n17_a_mistake_in_the_configuration_ends_with_3(bench: Bench, line: str)
     assert bench.gate(many(3)).code == 3
 
 
-@pytest.mark.parametrize("value", ["99,8", "101", "-1", "nan", "inf", "1e2", "99.8.1", "", "1/2", "١"])
+@pytest.mark.parametrize(
+    "value", ["99,8", "101", "-1", "nan", "inf", "1e2", "99.8.1", "0.998", "", "1/2", "١"]
+)
 def test_n18_a_threshold_that_is_no_percentage_ends_with_3(bench: Bench, value: str) -> None:
     assert bench.gate(many(3), f"--pass-threshold={value}").code == (3 if value else 0)
 
@@ -518,3 +520,165 @@ def test_n55_a_report_cannot_claim_a_body_for_its_tests(bench: Bench) -> None:
     result = bench.gate(rest | {"tests.test_a::test_fresh": forged}, *base)
     assert result.code == 1
     assert result.status(A) == "missing"
+
+
+def test_n56_a_failure_counts_however_deep_it_stands(bench: Bench) -> None:
+    for inner in (
+        "<properties><failure/></properties>",
+        "<system-out><result><error/></result></system-out>",
+        "<Failure/>",
+    ):
+        text = f'<testsuite name="s"><testcase classname="m" name="a">{inner}</testcase></testsuite>'
+        assert bench.gate(text).code == 1
+
+
+@pytest.mark.parametrize(
+    "case",
+    ['<testcase classname="m" name="b" status="timeout"/>', '<testcase classname="m" name="b" status="pending"/>',
+     '<testcase classname="m" name="b"><Skipped/></testcase>', '<testcase classname="m" name="b"><ignored/></testcase>',
+     '<testcase classname="m" name="b"><failure/><skipped/></testcase>', '<testcase classname="m" name="b"><rerunFailure/></testcase>'],
+)  # fmt: skip
+def test_n57_a_case_that_did_not_run_or_pass_by_another_word_is_no_pass(bench: Bench, case: str) -> None:
+    assert bench.gate(f'<testsuite name="s"><testcase classname="m" name="a"/>{case}</testsuite>').code == 1
+
+
+def test_n58_a_report_that_does_not_say_its_commit_cannot_be_judged_when_it_should(bench: Bench) -> None:
+    def of(commit: str) -> str:
+        return xml(many(3), extra=f'<properties><property name="commit" value="{commit}"/></properties>')
+
+    sha = "0123456789abcdef0123456789abcdef01234567"
+    assert bench.gate(of(sha), "--commit", sha[:12]).code == 0
+    assert bench.gate(of(sha[:10].upper()), "--commit", sha).code == 0
+    for wrong in ("", "0", "012345", "fedcba9876543210"):
+        assert bench.gate(of(wrong), "--commit", sha).code == 2
+    assert bench.gate(many(3), "--commit", sha).code == 2
+
+
+def test_n59_a_report_from_the_future_is_not_of_this_run(bench: Bench) -> None:
+    text = xml(many(3), suite='name="pytest" timestamp="2999-01-01T00:00:00"')
+    assert bench.gate(text, "--started", "2026-01-01T00:00:00Z").code == 2
+
+
+def test_n60_the_accepted_removals_are_rules_too(repository: Bench) -> None:
+    rest = {name: spec for name, spec in (many(5) | {A: "fail"}).items() if name != B}
+    repository.write("accepted.txt", f"{B}\n")
+    result = repository.gate(rest, "--base", "main", "--accepted", "accepted.txt")
+    assert result.code == 1
+    assert "accepted removals, 1 added" in result.out
+
+
+def test_n61_a_body_written_into_the_baseline_does_not_make_a_removal_a_move(repository: Bench) -> None:
+    trivial = "def test_easy():\n    value = 1\n    assert value == 1\n"
+    repository.write("tests/test_a.py", trivial)
+    fresh = "tests.test_a::test_easy"
+    repository.write("probe.xml", {fresh: "pass"})
+    assert Bench._main("baseline", "write", "probe.xml", "--baseline", "probe.json", "--source", ".") == 0
+    body = json.loads(Path("probe.json").read_text())["cells"][""][fresh]["body"]
+    path = Path("base.json")
+    path.write_text(
+        path.read_text().replace(f'"{B}": "passed"', f'"{B}": {{"state": "passed", "body": "{body}"}}')
+    )
+    rest = {name: spec for name, spec in (many(5) | {A: "fail"}).items() if name != B}
+    result = repository.gate(rest | {fresh: "pass"}, "--base", "main")
+    assert result.code == 1
+    assert result.status(B) == "missing"
+
+
+def test_n62_a_cell_of_its_own_does_not_take_tests_out_of_the_baseline(repository: Bench) -> None:
+    path = Path("base.json")
+    table = json.loads(path.read_text())
+    table["cells"]["3.12"] = {A: "failed"}
+    path.write_text(json.dumps(table))
+    result = repository.gate({A: "fail"}, "--base", "main")
+    assert result.code == 1
+    repository.write("only.xml", {A: "fail"})
+    result = repository.run("3.12=only.xml", "--base", "main", "--pass-threshold", "1")
+    assert result.code == 1
+    assert "loosened" in result.out
+
+
+def test_n63_a_repaired_test_does_not_hide_that_a_copy_of_it_is_gone_from_the_baseline() -> None:
+    from pytest_agentflow.core.gate.baseline import Entry, difference
+    from pytest_agentflow.core.gate.standing import State
+
+    [step] = difference({"a": Entry(State.FAILED, copies=2)}, {"a": Entry(State.PASSED, copies=1)})
+    assert step.loosens
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["          --report-only", "          --flaky allow", "          --max-new-skips 100", "        -k 'not slow'",
+     "        continue-on-error: true", "        env: {PYTEST_ADDOPTS: --co}", "          --accept tests/test_a.py::test_1", "      - run: set +e"],
+)  # fmt: skip
+def test_n64_a_line_of_a_workflow_that_opens_a_door_blocks(repository: Bench, line: str) -> None:
+    path = repository.folder / ".github/workflows/ci.yml"
+    path.write_text(path.read_text() + line + "\n")
+    assert repository.gate(many(5) | {A: "fail"}, "--base", "main").blocks == {"rules-changed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("pkg/pytest.ini", "[pytest]\naddopts = -k fast\n"), ("tox.ini", "[testenv]\ncommands = pytest -k fast\n"),
+     (".coveragerc", "[run]\nomit = *\n"), ("sub/pyproject.toml", "[tool.pytest.ini_options]\naddopts = '-x'\n"),
+     ("oracles/mine.toml", "version = 1\n")],
+)  # fmt: skip
+def test_n65_configuration_of_the_tests_anywhere_is_a_rule(repository: Bench, name: str, text: str) -> None:
+    repository.write(name, text)
+    assert repository.gate(many(5) | {A: "fail"}, "--base", "main").blocks == {"rules-changed"}
+
+
+def test_n66_a_configuration_file_of_another_name_is_a_rule_too(repository: Bench) -> None:
+    repository.write("gate.toml", '[tool.agentflow.gate]\nflaky = "allow"\n')
+    result = repository.gate(many(5), "--base", "main", "--config", "gate.toml")
+    assert result.blocks == {"rules-changed"}
+
+
+def test_n67_a_moved_test_keeps_its_name_or_its_place(bench: Bench) -> None:
+    body = "(tmp_path):\n    value = sum([1, 2, 3])\n    assert value == 6\n"
+    bench.write("tests/test_m.py", f"def test_old{body}")
+    base = bench.baseline({"tests.test_m::test_old": "pass"})
+    bench.write("tests/test_m.py", "")
+    bench.write("tests/test_n.py", f"def test_old{body}")
+    assert bench.gate({"tests.test_n::test_old": "pass"}, *base, "--source", ".").code == 0
+    bench.write("tests/test_n.py", f"def test_other{body}")
+    assert bench.gate({"tests.test_n::test_other": "pass"}, *base, "--source", ".").code == 1
+
+
+def test_n68_invisible_letters_make_another_test(bench: Bench) -> None:
+    base = bench.baseline(many(5))
+    disguised = {name: spec for name, spec in many(5).items() if name != A} | {A + "\u200b": "pass"}
+    result = bench.gate(disguised, *base)
+    assert result.code == 1
+    assert result.status(A) == "missing"
+    result = bench.gate(many(5) | {A + "\u200b": "fail"}, *base)
+    assert r"test_0\u200b" in result.out
+
+
+def test_n69_odd_times_are_no_evidence(bench: Bench) -> None:
+    for time in ("NaN", "inf", "-1", "1e999", "soon", ""):
+        text = f'<testsuite name="s"><testcase classname="m" name="a" time="{time}"/></testsuite>'
+        assert bench.gate(text).code == 0
+        assert bench.gate(text.replace("/></", "><failure/></testcase></", 1)).code == 1
+
+
+def test_n70_a_threshold_of_0_is_said_aloud(bench: Bench) -> None:
+    result = bench.gate(many(2, "fail"), "--pass-threshold=0")
+    assert result.code == 0
+    assert "no rate is too low" in result.out
+
+
+def test_n71_splitting_or_parametrising_a_test_anew_needs_a_word(bench: Bench) -> None:
+    base = bench.baseline(many(5))
+    rest = {name: spec for name, spec in many(5).items() if name != A}
+    assert bench.gate(rest | {A + "[1]": "pass", A + "[2]": "pass"}, *base).code == 1
+    assert bench.gate(rest | {A + "_a": "pass", A + "_b": "pass"}, *base, "--accept", A).code == 0
+
+
+def test_n72_a_shard_whose_report_was_deleted_is_missed_by_its_tests(bench: Bench) -> None:
+    base = bench.baseline(many(4))
+    for n in range(4):
+        bench.write(f"s/part{n}.xml", {f"tests.test_a::test_{n}": "pass"})
+    assert bench.run("s/*.xml", *base).code == 0
+    Path("s/part2.xml").unlink()
+    assert bench.run("s/*.xml", *base).blocks >= {"missing"}
+    assert bench.run("s/*.xml", "--expected-shards", "4").code == 2

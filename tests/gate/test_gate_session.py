@@ -16,7 +16,7 @@ TWO_OF_FOUR = "def test_a(): pass\ndef test_b(): pass\ndef test_c(): assert 0\nd
 
 @pytest.fixture
 def session(tmp_path: Path):
-    def run(source: str, *args: str, **files: str) -> tuple[int, str]:
+    def run(source: str, *args: str, quiet: bool = True, **files: str) -> tuple[int, str]:
         (tmp_path / "test_m.py").write_text(source)
         for name, text in files.items():
             (tmp_path / name.replace("__", ".")).write_text(text)
@@ -27,7 +27,7 @@ def session(tmp_path: Path):
             "ignore",
             "-m",
             "pytest",
-            "-q",
+            *(["-q"] if quiet else []),
             "-p",
             "no:cacheprovider",
             "-p",
@@ -126,3 +126,73 @@ def test_a_failure_that_another_plugin_asks_for_stays_a_failure(session) -> None
         "def pytest_sessionfinish(session):\n    session.testsfailed += 1\n    session.exitstatus = 1\n"
     )
     assert session("def test_a(): pass\n", "--pass-threshold", "50", conftest__py=conftest)[0] == 1
+
+
+@pytest.mark.parametrize("how", ["os._exit(0)", "pytest.exit('bye', returncode=0)"])
+def test_a_session_that_ends_itself_with_0_is_not_green(session, how: str) -> None:
+    source = f"import os, pytest\ndef test_a(): pass\ndef test_ends(): {how}\ndef test_bad(): assert 0\n"
+    code, out = session(source, "--pass-threshold", "10")
+    assert code == 2
+    assert "gate: cannot judge: " in out
+
+
+@pytest.mark.parametrize("instead", ["--collect-only", "--markers", "--setup-plan"])
+def test_a_session_that_runs_no_test_is_not_green(session, instead: str) -> None:
+    assert session("def test_a(): pass\n", instead, "--pass-threshold", "10")[0] == 2
+
+
+def test_a_forked_child_may_end_as_it_likes(session) -> None:
+    source = "import os\ndef test_a():\n    child = os.fork()\n    if not child: os._exit(0)\n    assert os.waitpid(child, 0)[1] == 0\n"
+    assert session(source, "--pass-threshold", "100")[0] == 0
+
+
+def test_without_a_terminal_reporter_the_verdict_goes_to_the_error_stream(session) -> None:
+    code, out = session(TWO_OF_FOUR, "-o", "addopts=-p no:terminal", "--pass-threshold", "60", quiet=False)
+    assert code == 1
+    assert "gate: blocked: 50.00 % is below 60.00 %" in out
+
+
+def test_tests_sent_to_each_worker_must_pass_in_all_of_them(session) -> None:
+    both = ("--dist", "each", "--tx", "2*popen", "--pass-threshold", "100")
+    assert (
+        session("def test_a(): pass\n@__import__('pytest').mark.xfail\ndef test_b(): assert 0\n", *both)[0]
+        == 0
+    )
+    one = "import os\ndef test_a(): pass\ndef test_b(): assert os.environ['PYTEST_XDIST_WORKER'] == 'gw0'\n"
+    code, out = session(one, *both)
+    assert code == 1
+    assert "flaky  test_m::test_b" in out
+
+
+def test_expected_failures_subtests_and_deselected_tests(session) -> None:
+    source = """
+import pytest
+def test_ok(): pass
+@pytest.mark.xfail(strict=True)
+def test_strict(): pass
+@pytest.mark.xfail
+def test_unexpected(): pass
+@pytest.mark.xfail
+def test_expected(): assert 0
+def test_sub(subtests):
+    for i in range(3):
+        with subtests.test(i=i): assert i != 1
+def test_sub_ok(subtests):
+    for i in range(3):
+        with subtests.test(i=i): pass
+"""
+    code, out = session(source, "--pass-threshold", "61")
+    assert code == 1
+    assert "60.00 % is below 61.00 %: 2 of 5 expected tests did not pass" in out
+    assert session(source, "--pass-threshold", "100", "-k", "ok")[0] == 0
+
+
+def test_a_threshold_in_addopts_gates_every_session_and_workers_do_not_mind(session) -> None:
+    ini = '[tool.pytest.ini_options]\naddopts = "--pass-threshold 60"\n'
+    assert session(TWO_OF_FOUR, "-n", "2", pyproject__toml=ini)[0] == 1
+    assert session(TWO_OF_FOUR, "--pass-threshold", "50")[0] == 0
+
+
+@pytest.mark.parametrize("value", ["99,8", "0.998"])
+def test_a_threshold_that_is_mistyped_is_a_usage_error(session, value: str) -> None:
+    assert session("def test_a(): pass\n", f"--pass-threshold={value}")[0] == 4

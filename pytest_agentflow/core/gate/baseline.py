@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from pytest_agentflow.core.gate.standing import Standing, State
@@ -41,6 +41,20 @@ class Baseline:
         """The base branch's own honest rate, for a ratchet."""
         counted = [e for e in (self.of(cell) or {}).values() if e.state not in (State.SKIPPED, State.XFAILED)]
         return Fraction(sum(e.state is State.PASSED for e in counted), len(counted)) if counted else None
+
+
+def with_bodies_of(new: Baseline, old: Baseline) -> Baseline:
+    """`new` with the hashes of tests that `old` has: a change must not name the body that its own tests are held against."""
+    return Baseline(
+        {
+            cell: {
+                name: replace(item, body=known.body if (known := before.get(name)) is not None else "")
+                for name, item in entries.items()
+            }
+            for cell, entries in new.cells.items()
+            for before in (old.of(cell) or {},)
+        }
+    )
 
 
 def entry(standing: Standing, body: str = "") -> Entry:
@@ -123,14 +137,15 @@ def difference(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> tuple[Step
     steps += [Step(n, f"removed ({old[n].state})", True) for n in old.keys() - new.keys()]
     for name in old.keys() & new.keys():
         before, after = old[name], new[name]
+        fewer = after.copies < before.copies
         if before.state is not after.state:
-            steps.append(Step(name, f"{before.state} -> {after.state}", after.state is not State.PASSED))
+            steps.append(
+                Step(name, f"{before.state} -> {after.state}", after.state is not State.PASSED or fewer)
+            )
         elif before.signatures != after.signatures:
             steps.append(Step(name, "fails in another way", True))
         elif before.copies != after.copies:
-            steps.append(
-                Step(name, f"copies {before.copies} -> {after.copies}", after.copies < before.copies)
-            )
+            steps.append(Step(name, f"copies {before.copies} -> {after.copies}", fewer))
     return tuple(sorted(steps, key=lambda s: (not s.loosens, s.identity)))
 
 

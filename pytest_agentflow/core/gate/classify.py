@@ -219,6 +219,13 @@ def _moved(gone: list[str], standings: Mapping[str, Standing], setting: Setting)
         names[0]: new[key][0]
         for key, names in old.items()
         if len(names) == len(new.get(key, ())) == 1
+        and _near(names[0], new[key][0])
         and standings[new[key][0]].state is State.PASSED
         and base[names[0]].state is not State.FAILED
     }
+
+
+def _near(old: str, new: str) -> bool:
+    """Renamed in its place, or the same name in another place: a body that changes both is another test."""
+    (home, _, name), (other_home, _, other_name) = (x.partition("[")[0].rpartition("::") for x in (old, new))
+    return home == other_home or name == other_name

@@ -11,6 +11,9 @@ from pytest_agentflow.core.gate.policy import Policy
 from pytest_agentflow.core.gate.records import Problem, ProblemKind, Report
 from pytest_agentflow.core.gate.standing import Standing
 
+_DAY = 24 * 3600.0
+_ABBREVIATED = 7
+
 
 def problems_of(
     reports: Sequence[Report],
@@ -36,19 +39,28 @@ def problems_of(
 
 
 def _stale(report: Report, not_before: float | None, commit: str) -> list[Problem]:
-    found = []
+    """Of another run or commit, or silent about it although it was asked."""
+    if not report.cases and report.problems:
+        return []
+    texts = []
     when = report.started if report.started is not None else report.modified
-    if not_before is not None and when is not None and when < not_before:
-        text = f"{report.source}: stale, it is older than the run by {not_before - when:.0f} s"
-        found.append(Problem(ProblemKind.STALE, text))
-    if (
-        commit
-        and report.commit
-        and not (report.commit.startswith(commit) or commit.startswith(report.commit))
-    ):
-        text = f"{report.source}: stale, it is of commit {report.commit[:12]}, not {commit[:12]}"
-        found.append(Problem(ProblemKind.STALE, text))
-    return found
+    if not_before is not None and when is not None:
+        written = report.modified if report.modified is not None else when
+        if when < not_before:
+            texts.append(f"stale, it is older than the run by {not_before - when:.0f} s")
+        elif when > written + _DAY:  # more than time zones explain
+            texts.append("stale, it claims to have begun after it was written")
+    if commit and not report.commit:
+        texts.append("does not say of which commit it is (a property `commit` of the suite would)")
+    elif commit and not _same_commit(report.commit, commit):
+        texts.append(f"stale, it is of commit {report.commit[:12]}, not {commit[:12]}")
+    return [Problem(ProblemKind.STALE, f"{report.source}: {text}") for text in texts]
+
+
+def _same_commit(one: str, other: str) -> bool:
+    """Either may be abbreviated, as git does it."""
+    short, long = sorted((one.strip().lower(), other.strip().lower()), key=len)
+    return len(short) >= _ABBREVIATED and long.startswith(short)
 
 
 def _shards(reports: Sequence[Report], expected: int | None) -> list[Problem]:

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from pytest_agentflow.core.gate.baseline import Baseline, Entry
 from pytest_agentflow.core.gate.classify import Setting, classify
+from pytest_agentflow.core.gate.edits import RuleChange
 from pytest_agentflow.core.gate.evidence import problems_of
 from pytest_agentflow.core.gate.identity import canonical
 from pytest_agentflow.core.gate.policy import Policy, floored
@@ -17,15 +18,6 @@ from pytest_agentflow.core.gate.records import Problem, Report
 from pytest_agentflow.core.gate.result import CellResult, GateResult, Level, Reason
 from pytest_agentflow.core.gate.rules import judge_cell, tally
 from pytest_agentflow.core.gate.standing import Standing, settle
-
-
-@dataclass(frozen=True, slots=True)
-class RuleChange:
-    """A file with rules of the gate that the judged change edits. `effect`: "looser", "stricter" or "unknown"."""
-
-    path: str
-    effect: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,12 @@ class Policy:
 
 
 def percent(text: str) -> Fraction | None:
-    """An exact percentage from 0 to 100, or None. `99.8` is 499/500 here, never a float."""
+    """An exact percentage, 0 or from 1 to 100, or None. `99.8` is 499/500 here, never a float; `0.998` was meant as a share."""
     text = text.strip().removesuffix("%").strip()
     if not _PERCENT.fullmatch(text):
         return None
     value = Fraction(text)
-    return value if value <= 100 else None
+    return value if value == 0 or 1 <= value <= 100 else None
 
 
 def places(text: str) -> int:
