@@ -1,9 +1,15 @@
-"""What can be said to the gate, on the command line and in `[tool.agentflow.gate]`?"""
+"""What can be said to the gate, on the command line and in `[tool.agentflow.gate]`?
+
+One table of knobs: argparse's options, the keys of the configuration and their types all follow from it.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_agentflow.adapters.gate_files import read_table
 from pytest_agentflow.errors import AgentflowError
@@ -11,173 +17,105 @@ from pytest_agentflow.errors import AgentflowError
 CONFIG = "pyproject.toml"
 
 
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One option. `kind`: "text", "percent", "number", "list", "switch" or "choice"; `told`: on the command line only."""
+
+    name: str
+    kind: str
+    help: str
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    told: bool = False
+    alias: str = ""
+
+    @property
+    def dest(self) -> str:
+        return (self.alias or self.name).replace("-", "_")
+
+
+# A change must not be able to approve or accept itself through a file that it edits: those knobs are `told`.
+READING = (
+    Knob("oracle", "text", "which runner wrote the reports, or a .toml file of your own (default: recognised)", "NAME"),
+    Knob("source", "text", "where the tests' source is, to recognise moved and changed Python tests and subtests (default: . if --base is given)", "DIR"),
+)  # fmt: skip
+GROUPS = {
+    "rules": (
+        Knob("pass-threshold", "percent", "percent of the expected tests that must pass, or `base` for the baseline's own rate (default: 100)", "P"),
+        Knob("baseline", "text", "what the base branch's tests did, from `agentflow baseline write`", "FILE"),
+        Knob("baseline-report", "list", "the base branch's reports instead of a baseline file", "[CELL=]REPORT"),
+        Knob("require-baseline", "switch", "a missing baseline is an error"),
+        Knob("new-only", "switch", "excuse known failures that fail as they did"),
+        Knob("strict-baseline", "switch", "block when a known failure passes, until it is dropped from the baseline"),
+        Knob("accept", "list", "accept the removal of this test", "TEST", told=True),
+        Knob("accepted", "text", "the same, one name a line", "FILE"),
+        Knob("max-new-failures", "number", "with a baseline (default: 0)", "N"),
+        Knob("max-new-skips", "number", "with a baseline (default: 0)", "N"),
+        Knob("skips", "choice", "without a baseline: skips count as not passed (default), or are left out", choices=("count", "ignore")),
+        Knob("flaky", "choice", "what a test is that fails and then passes (default: block)", choices=("block", "allow")),
+        Knob("max-flaky", "number", "budget under --flaky allow (default: 3)", "N"),
+        Knob("flaky-passes", "number", "passes in a row that settle a flaky test (default: 1)", "N"),
+        Knob("quarantine", "text", "tests that may fail, each with owner, reason and expiry", "FILE"),
+        Knob("quarantine-cap", "number", "most entries (default: the file's, else 20)", "N"),
+        Knob("coverage", "text", "coverage's JSON or XML report", "FILE"),
+        Knob("coverage-floor", "percent", "percent, compared exactly", "P"),
+    ),
+    "evidence": (
+        Knob("expected-shards", "number", "reports that must be there, per cell", "N"),
+        Knob("expected-cell", "list", "cell of the matrix that must be there", "CELL"),
+        Knob("pytest-exit", "list", "exit code of the test process; may be given per shard", "[CELL=]CODE", told=True, alias="exit"),
+        Knob("collected", "text", "output of `pytest --collect-only -q`: every test in it must have a result", "FILE"),
+        Knob("started", "text", "when the run began (ISO 8601 or seconds): older reports are stale", "TIME", told=True),
+        Knob("commit", "text", "commit that was tested: reports of another one, or of none, are stale", "SHA", told=True),
+        Knob("history", "list", "earlier reports (files or folders, oldest first), for the quarantine", "PATH"),
+    ),
+    "the change that is judged": (
+        Knob("base", "text", "what the change is made against: its own edits of the gate's rules block", "REV", told=True),
+        Knob("changed-files", "text", "without git: the paths it touches, one a line", "FILE", told=True),
+        Knob("approve", "list", "path rule: edits of these rule files are approved", "GLOB", told=True),
+    ),
+    "outputs": (
+        Knob("json", "text", "everything, for machines", "FILE"),
+        Knob("markdown", "text", "job summary, at most 1 MiB", "FILE"),
+        Knob("comment", "text", "comment, at most 64 KiB", "FILE"),
+        Knob("html", "text", "one page", "FILE"),
+        Knob("sarif", "text", "SARIF 2.1.0", "FILE"),
+        Knob("junit", "text", "JUnit XML, one case per test", "FILE"),
+        Knob("report-only", "switch", "say the verdict, end with 0 (informational mode)", told=True),
+    ),
+}  # fmt: skip
+
+
 def add_all(parser: argparse.ArgumentParser) -> None:
+    """Every option of `agentflow gate`."""
     parser.add_argument(
-        "reports",
-        nargs="*",
-        metavar="[CELL=]REPORT",
-        help="JUnit XML files; quoted globs are expanded; CELL= names a cell of a matrix",
-    )
+        "reports", nargs="*", metavar="[CELL=]REPORT", help="JUnit XML files; quoted globs are expanded; CELL= names a cell of a matrix",
+    )  # fmt: skip
     add_reading(parser)
-    _rules(parser)
-    _evidence(parser)
-    _change(parser)
-    _outputs(parser)
+    for title, knobs in GROUPS.items():
+        _add(parser.add_argument_group(title), knobs)
+    parser.add_argument(
+        "--github", action=argparse.BooleanOptionalAction, help="annotations and job summary (default: on GitHub Actions)",
+    )  # fmt: skip
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """What `agentflow baseline` needs too."""
+    _add(parser, READING)
     parser.add_argument(
-        "--oracle",
-        metavar="NAME",
-        help="which runner wrote the reports, or a .toml file of your own (default: recognised)",
-    )
-    parser.add_argument(
-        "--source",
-        metavar="DIR",
-        help="where the tests' source is, to recognise moved and changed Python tests (default: . if --base is given)",
-    )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=CONFIG,
-        help="file with [tool.agentflow.gate] (default: %(default)s)",
-    )
+        "--config", metavar="FILE", default=CONFIG, help="file with [tool.agentflow.gate] (default: %(default)s)",
+    )  # fmt: skip
 
 
-def _rules(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("rules")
-    group.add_argument(
-        "--pass-threshold",
-        metavar="P",
-        help="percent of the expected tests that must pass, or `base` for the baseline's own rate (default: 100)",
-    )
-    group.add_argument(
-        "--baseline", metavar="FILE", help="what the base branch's tests did, from `agentflow baseline write`"
-    )
-    group.add_argument(
-        "--baseline-report",
-        metavar="[CELL=]REPORT",
-        action="append",
-        help="the base branch's reports instead of a baseline file",
-    )
-    group.add_argument(
-        "--require-baseline", action="store_true", default=None, help="a missing baseline is an error"
-    )
-    group.add_argument(
-        "--new-only", action="store_true", default=None, help="excuse known failures that fail as they did"
-    )
-    group.add_argument(
-        "--strict-baseline",
-        action="store_true",
-        default=None,
-        help="block when a known failure passes, until it is dropped from the baseline",
-    )
-    group.add_argument("--accept", metavar="TEST", action="append", help="accept the removal of this test")
-    group.add_argument("--accepted", metavar="FILE", help="the same, one name a line")
-    group.add_argument("--max-new-failures", metavar="N", type=_count, help="with a baseline (default: 0)")
-    group.add_argument("--max-new-skips", metavar="N", type=_count, help="with a baseline (default: 0)")
-    group.add_argument(
-        "--skips",
-        choices=("count", "ignore"),
-        help="without a baseline: skips count as not passed (default), or are left out",
-    )
-    group.add_argument(
-        "--flaky",
-        choices=("block", "allow"),
-        help="what a test is that fails and then passes (default: block)",
-    )
-    group.add_argument(
-        "--max-flaky", metavar="N", type=_count, help="budget under --flaky allow (default: 3)"
-    )
-    group.add_argument(
-        "--flaky-passes",
-        metavar="N",
-        type=_count,
-        help="passes in a row that settle a flaky test (default: 1)",
-    )
-    group.add_argument(
-        "--quarantine", metavar="FILE", help="tests that may fail, each with owner, reason and expiry"
-    )
-    group.add_argument(
-        "--quarantine-cap", metavar="N", type=_count, help="most entries (default: the file's, else 20)"
-    )
-    group.add_argument("--coverage", metavar="FILE", help="coverage's JSON or XML report")
-    group.add_argument("--coverage-floor", metavar="P", help="percent, compared exactly")
-
-
-def _evidence(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("evidence")
-    group.add_argument(
-        "--expected-shards", metavar="N", type=_count, help="reports that must be there, per cell"
-    )
-    group.add_argument(
-        "--expected-cell", metavar="CELL", action="append", help="cell of the matrix that must be there"
-    )
-    group.add_argument(
-        "--pytest-exit",
-        "--exit",
-        dest="exit",
-        metavar="[CELL=]CODE",
-        action="append",
-        help="exit code of the test process; may be given per shard",
-    )
-    group.add_argument(
-        "--collected",
-        metavar="FILE",
-        help="output of `pytest --collect-only -q`: every test in it must have a result",
-    )
-    group.add_argument(
-        "--started", metavar="TIME", help="when the run began (ISO 8601 or seconds): older reports are stale"
-    )
-    group.add_argument(
-        "--commit", metavar="SHA", help="commit that was tested: reports of another one are stale"
-    )
-    group.add_argument(
-        "--history",
-        metavar="PATH",
-        action="append",
-        help="earlier reports (files or folders, oldest first), for the quarantine",
-    )
-
-
-def _change(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the change that is judged")
-    group.add_argument(
-        "--base",
-        metavar="REV",
-        help="what the change is made against: its own edits of the gate's rules block",
-    )
-    group.add_argument(
-        "--changed-files", metavar="FILE", help="without git: the paths it touches, one a line"
-    )
-    group.add_argument(
-        "--approve", metavar="GLOB", action="append", help="path rule: edits of these rule files are approved"
-    )
-
-
-def _outputs(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("outputs")
-    for name, what in (
-        ("json", "everything, for machines"),
-        ("markdown", "job summary, at most 1 MiB"),
-        ("comment", "comment, at most 64 KiB"),
-        ("html", "one page"),
-        ("sarif", "SARIF 2.1.0"),
-        ("junit", "JUnit XML, one case per test"),
-    ):
-        group.add_argument(f"--{name}", metavar="FILE", help=what)
-    group.add_argument(
-        "--github",
-        action=argparse.BooleanOptionalAction,
-        help="annotations and job summary (default: on GitHub Actions)",
-    )
-    group.add_argument(
-        "--report-only",
-        action="store_true",
-        default=None,
-        help="say the verdict, end with 0 (informational mode)",
-    )
+def _add(parser: Any, knobs: Iterable[Knob]) -> None:
+    shapes: dict[str, dict[str, Any]] = {
+        "switch": {"action": "store_true", "default": None}, "list": {"action": "append"}, "number": {"type": _count},
+    }  # fmt: skip
+    for knob in knobs:
+        flags = [f"--{knob.name}", *([f"--{knob.alias}"] if knob.alias else [])]
+        extras = {"metavar": knob.metavar, "choices": knob.choices}
+        shape = shapes.get(knob.kind, {}) | {key: value for key, value in extras.items() if value}
+        parser.add_argument(*flags, dest=knob.dest, help=knob.help, **shape)
 
 
 def _count(text: str) -> int:
@@ -186,51 +124,30 @@ def _count(text: str) -> int:
     return int(text)
 
 
-_FROM_COMMAND_LINE = {"reports", "config", "command", "run", "report_only", "github"}
-# A change must not be able to approve or accept itself through a file that it edits.
-_NEVER_IN_A_FILE = {"approve", "accept", "base", "changed_files", "commit", "started", "exit"}
+_FITS: dict[str, Callable[[object], bool]] = {
+    "switch": lambda value: isinstance(value, bool),
+    "number": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+    "list": lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    "percent": lambda value: isinstance(value, (int, float, str)) and not isinstance(value, bool),
+    "text": lambda value: isinstance(value, str),
+    "choice": lambda value: isinstance(value, str),
+}
 
 
 def with_configuration(args: argparse.Namespace) -> argparse.Namespace:
     """Fill in from `[tool.agentflow.gate]` what the command line leaves open."""
+    known = {knob.name: knob for group in (READING, *GROUPS.values()) for knob in group}
     for key, value in read_table(Path(args.config)).items():
-        dest = key.replace("-", "_")
-        if dest in _NEVER_IN_A_FILE:
-            raise _bad(args, f"{key} belongs on the command line: a change could edit it here")
-        if dest in _FROM_COMMAND_LINE or not hasattr(args, dest):
+        knob = known.get(key.replace("_", "-"))
+        if knob is None:
             raise _bad(args, f"unknown key {key!r}")
-        if getattr(args, dest) is None:
-            setattr(args, dest, _typed(args, dest, key, value))
+        if knob.told:
+            raise _bad(args, f"{key} belongs on the command line: a change could edit it here")
+        if not _FITS[knob.kind](value) or (knob.choices and value not in knob.choices):
+            raise _bad(args, f"{key} cannot be {value!r}")
+        if getattr(args, knob.dest) is None:
+            setattr(args, knob.dest, str(value) if knob.kind == "percent" else value)
     return args
-
-
-def _typed(args: argparse.Namespace, dest: str, key: str, value: object) -> object:
-    switches = {"new_only", "strict_baseline", "require_baseline"}
-    numbers = {
-        "max_new_failures",
-        "max_new_skips",
-        "max_flaky",
-        "flaky_passes",
-        "quarantine_cap",
-        "expected_shards",
-    }
-    lists = {"baseline_report", "expected_cell", "history"}
-    choices = {"skips": ("count", "ignore"), "flaky": ("block", "allow")}
-    if dest in switches and isinstance(value, bool):
-        return value
-    if dest in numbers and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if dest in lists and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return value
-    if dest in ("pass_threshold", "coverage_floor") and isinstance(value, (int, float, str)):
-        return str(value)
-    if (
-        dest not in switches | numbers | lists
-        and isinstance(value, str)
-        and value in choices.get(dest, (value,))
-    ):
-        return value
-    raise _bad(args, f"{key} cannot be {value!r}")
 
 
 def _bad(args: argparse.Namespace, what: str) -> AgentflowError:

@@ -1,4 +1,4 @@
-"""Reports of every producer, bent in every way, and the question whether the gate kept its manners."""
+"""Reports of every producer, bent in every way: does the gate keep its manners, and does it notice what was lost?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import re
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from xml.etree import ElementTree
 
 from pytest_agentflow.cli import main
 
@@ -64,6 +65,65 @@ def mutate(data: bytes, rng: random.Random, other: bytes) -> bytes:  # noqa: C90
         if len(data) > 300_000:
             data = data[:300_000]
     return data
+
+
+_CASE = re.compile(rb"<testcase\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*?(?:/>|>.*?</testcase>)", re.S)
+_COUNTER = re.compile(rb'(tests|failures|errors|skipped)="(\d+)"')
+_OUTCOME = re.compile(rb"<(failure|error|skipped)\b[^>]*?(?:/>|>.*?</\1>)", re.S)
+
+
+def greens() -> list[tuple[str, bytes]]:
+    """The stored reports with nothing left in them but what passed, and counters that say so."""
+    found = []
+    for name, data in samples():
+        rest = _CASE.sub(lambda m: m[0] if _passes(m[0]) else b"", data)
+        kept = {re.sub(rb'time="[^"]*"', b"", c) for c in _CASE.findall(rest)}
+        if len(kept) < 2 or len(kept) < len(_CASE.findall(rest)):
+            continue
+        root = ElementTree.fromstring(rest)
+        for suite in root.iter():
+            held = str(sum(1 for _ in suite.iter("testcase")))
+            if suite.tag in ("testsuite", "testsuites"):
+                changed = {"tests": held, "failures": "0", "errors": "0", "skipped": "0", "disabled": "0"}
+                suite.attrib.update({k: v for k, v in changed.items() if k in suite.attrib})
+        found.append((name, ElementTree.tostring(root)))
+    return found
+
+
+def _passes(case: bytes) -> bool:
+    return not re.search(
+        rb"<(failure|error|skipped|flaky|rerun)|status=\"notrun|result=\"(suppressed|skipped)", case
+    )
+
+
+def bereft(data: bytes, rng: random.Random) -> tuple[str, bytes]:
+    """The report with evidence taken away (or a claim of more than there is), and what was done. Only where counters tell."""
+    cases = list(_CASE.finditer(data))
+    counters = [m for m in _COUNTER.finditer(data) if m[1] == b"tests" and m.start() < cases[0].start()]
+    outcomes = list(_OUTCOME.finditer(data))
+    kind = rng.choice(["cut", "drop", "claim", "garble", "strip"])
+    if kind == "drop" and cases and counters:
+        gone = set(rng.sample(range(len(cases)), rng.randint(1, len(cases))))
+        pieces = [data[: cases[0].start()]]
+        for n, found in enumerate(cases):
+            end = cases[n + 1].start() if n + 1 < len(cases) else len(data)
+            pieces.append((b"" if n in gone else found[0]) + data[found.end() : end])
+        return kind, b"".join(pieces)
+    if kind == "claim" and counters:
+        found = rng.choice(list(_COUNTER.finditer(data)))
+        more = str(int(found[2]) + rng.choice([1, 2, 10**6, 10**30])).encode()
+        return kind, data[: found.start(2)] + more + data[found.end(2) :]
+    if kind == "garble" and counters:
+        found = rng.choice(list(_COUNTER.finditer(data)))
+        return kind, data[: found.start(2)] + rng.choice([b"-1", b"NaN", b"1e9", b"many", b"0x3"]) + data[
+            found.end(2) :
+        ]
+    if kind == "strip" and outcomes and counters:
+        for found in reversed(outcomes):  # every failure and skip reads as a pass
+            data = data[: found.start()] + data[found.end() :]
+        return kind, data
+    end = data.rindex(b"</")  # without its last tag at the latest
+    return "cut", data[: rng.randrange(end)]
 
 
 def unsettled(path: Path) -> tuple[int, str]:
