@@ -14,16 +14,16 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pytest_agentflow.adapters import sandbox
 from pytest_agentflow.adapters.sessions import RunSpec, child_environment
-from pytest_agentflow.child import bare_call, stand_in
+from pytest_agentflow.child import bare_call, calls, stand_in
 from pytest_agentflow.core import plain_values
 
-_PROGRAMS = {
-    m.__name__: Path(str(m.__file__)).read_text(encoding="utf-8") for m in (plain_values, stand_in, bare_call)
-}
+Told = dict[str, dict[str, Any]]
+
 # Nothing of this is left for the tested code to find: `__main__` is empty, the modules are in no table.
 _START = """
 def start():
@@ -47,27 +47,40 @@ globals().pop("start")()
 
 
 def run_bare(
-    spec: RunSpec,
-    tree: Path,
-    scratch: Path,
-    *,
-    sources: Mapping[str, str],
-    tests: Sequence[Mapping[str, Any]],
-    hidden: Sequence[Path],
-    timeout: float,
-    disguised: bool = True,
-) -> tuple[dict[str, dict[str, Any]], str | None]:
+    spec: RunSpec, tree: Path, scratch: Path, *, sources: Mapping[str, str], tests: Sequence[Mapping[str, Any]],
+    hidden: Sequence[Path], timeout: float, disguised: bool = True, record: bool = False,
+) -> tuple[Told, str | None]:  # fmt: skip
     """What each test handed out, by id, and why the process cannot be trusted (None: it can).
 
-    Undisguised, it runs under the flags, paths and environment of the other sessions.
+    Undisguised, it runs under the flags, paths and environment of the other sessions. With `record`, tests tell which plain
+    calls of project functions they made.
     """
+    request = {
+        "sources": dict(sources), "tests": list(tests), "record": record, "names": {path: f"m{secrets.token_hex(4)}" for path in sources},
+    }  # fmt: skip
+    return _ask(
+        spec, tree, scratch, request, (plain_values, calls, stand_in, bare_call), hidden, timeout, disguised
+    )
+
+
+def run_calls(
+    spec: RunSpec, tree: Path, scratch: Path, *, wanted: Sequence[Any], hidden: Sequence[Path], timeout: float
+) -> list[Any]:
+    """The answer of the code in `tree` to each call, as `child.calls.answer` gives it; None where there is none."""
+    told, _ = _ask(
+        spec, tree, scratch, {"calls": list(wanted)}, (plain_values, calls), hidden, timeout, disguised=True
+    )
+    return [told.get(str(n), {}).get("answer") for n in range(len(wanted))]
+
+
+def _ask(
+    spec: RunSpec, tree: Path, scratch: Path, request: Mapping[str, Any], programs: Sequence[ModuleType],
+    hidden: Sequence[Path], timeout: float, disguised: bool,
+) -> tuple[Told, str | None]:  # fmt: skip
     ours, theirs = socket.socketpair()
     nonce = secrets.token_hex(16)
     place = _place(spec, tree) if disguised else tree
-    request = {
-        "nonce": nonce, "tree": str(place), "sources": dict(sources), "tests": list(tests), "programs": _PROGRAMS,
-        "names": {path: f"m{secrets.token_hex(4)}" for path in sources},
-    }  # fmt: skip
+    texts = {m.__name__: Path(str(m.__file__)).read_text(encoding="utf-8") for m in programs}
     moved = place != tree
     box = sandbox.Box(
         kind=spec.sandbox, network=spec.network, writable=() if moved else (tree, scratch), binds=((tree, place),) if moved else (),
@@ -85,7 +98,9 @@ def run_bare(
     theirs.close()
     try:
         ours.settimeout(timeout)
-        ours.sendall(json.dumps(request).encode() + b"\n")
+        ours.sendall(
+            json.dumps({**request, "nonce": nonce, "tree": str(place), "programs": texts}).encode() + b"\n"
+        )
         data = _read_all(ours, timeout)
     except OSError as error:
         return {}, f"the plain process did not answer: {type(error).__name__}"
@@ -137,8 +152,8 @@ def _read_all(channel: socket.socket, timeout: float) -> bytes:
     return bytes(data)
 
 
-def _told(data: bytes, nonce: str) -> tuple[dict[str, dict[str, Any]], str | None]:
-    told: dict[str, dict[str, Any]] = {}
+def _told(data: bytes, nonce: str) -> tuple[Told, str | None]:
+    told: Told = {}
     ended = False
     for line in data.split(b"\n"):
         if not line:

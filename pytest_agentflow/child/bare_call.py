@@ -18,6 +18,7 @@ import types
 import unittest
 from typing import Any
 
+from pytest_agentflow.child.calls import Recorder
 from pytest_agentflow.child.stand_in import Fixtures, Row, Tools, Unsupported
 from pytest_agentflow.core.plain_values import Opaque, decode, encode
 
@@ -63,16 +64,20 @@ class Runner:
 
     def run(self, test: dict[str, Any]) -> dict[str, Any]:
         self.checks, self.native, self.candidates = [], 0, test.get("candidates", {})
-        told = {"id": test["id"], "status": "done", "detail": ""}
+        told: dict[str, Any] = {"id": test["id"], "status": "done", "detail": ""}
+        recorder = Recorder(self.request["tree"], set(self.request["names"].values()))
         try:
             with contextlib.ExitStack() as stack:
+                if self.request["record"]:
+                    sys.setprofile(recorder)
+                    stack.callback(sys.setprofile, None)
                 self._run(test, stack)
         except Unsupported as problem:
             told.update(status="n/a", detail=str(problem))
         except BaseException as problem:  # noqa: BLE001 - whatever the tested code raises is this test's result
             kind = "assertion" if isinstance(problem, AssertionError) else "exception"
             told.update(status=kind, detail=f"{type(problem).__name__}: {problem}"[:300])
-        told.update(checks=self.checks, native=self.native)
+        told.update(checks=self.checks, native=self.native, calls=recorder.calls)
         return told
 
     def _run(self, test: dict[str, Any], stack: contextlib.ExitStack) -> None:

@@ -11,6 +11,7 @@ from pytest_agentflow.core.layers import (
     census,
     checkout,
     contradiction,
+    disagreement,
     further,
     guards,
     heldout,
@@ -46,6 +47,8 @@ LAYERS: Mapping[str, Callable[[Facts], Judged]] = {
         isolation,
     )
 }
+# Layers that only some patches are put before.
+_ASKED: Mapping[str, Callable[[Facts], Judged]] = {m.NAME: m.judge for m in (contradiction, disagreement)}
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -110,6 +113,6 @@ def speak(measured: LayerFacts) -> Judged:
     if measured.skipped:
         return na(name, measured.skipped)
     try:
-        return (LAYERS.get(name) or contradiction.judge)(measured.facts)
+        return (LAYERS.get(name) or _ASKED[name])(measured.facts)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
         return error(name, f"evidence that cannot be read: {type(problem).__name__}: {problem}")

@@ -14,7 +14,7 @@ from pytest_agentflow.stages.bench import slot
 from pytest_agentflow.stages.build import without_build
 from pytest_agentflow.stages.lane import Lane
 from pytest_agentflow.stages.oracle.asked import further_commands, further_oracles
-from pytest_agentflow.stages.verify import VerifyContext, gather
+from pytest_agentflow.stages.verify import VerifyContext, gather, held_against
 
 MAX_JUDGED = 5  # candidates of one attempt that are judged cold
 
@@ -51,8 +51,11 @@ def judge_candidates(
         )
         with slot(lane.link):
             evidence = gather(without_build(attempt), patch, context)
+            verdict = judge(evidence)
+            if kept is not None and kept[2].kind is verdict.kind is VerdictKind.WEAK:
+                both = held_against(kept[1], attempt, kept[0], patch, context)
+                kept = (kept[0], both, judge(both))
         judged += 1
-        verdict = judge(evidence)
         if kept is None or _better(verdict, kept[2]):
             kept = (patch, evidence, verdict)
         if verdict.kind is VerdictKind.PLAUSIBLE:
@@ -63,4 +66,7 @@ def judge_candidates(
 
 
 def _better(new: Verdict, old: Verdict) -> bool:
-    return new.kind.accepted and not (old.kind.accepted and old.kind is not VerdictKind.WEAK)
+    """Of two weak patches the earlier one stays; what is ambiguous gives way to a plausible patch only."""
+    if new.kind is VerdictKind.PLAUSIBLE or old.kind is VerdictKind.AMBIGUOUS:
+        return new.kind is VerdictKind.PLAUSIBLE
+    return new.kind.accepted and not old.kind.accepted

@@ -12,17 +12,18 @@ from pytest_agentflow.adapters.patches import PatchConflict
 from pytest_agentflow.adapters.toolcache import installed_modules
 from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.evidence import Evidence, LayerFacts
+from pytest_agentflow.core.generated import difference
 from pytest_agentflow.core.helpers import serves_tests
-from pytest_agentflow.core.layers import contradiction
+from pytest_agentflow.core.layers import contradiction, disagreement
 from pytest_agentflow.core.layers.scan import HARNESS, NOTABLE
 from pytest_agentflow.core.model import Attempt, Patch, VerdictKind
 from pytest_agentflow.core.verdict import speak
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.stages.contradict import experiment
-from pytest_agentflow.stages.oracle import bare, further, reruns, strength, suite, twins
+from pytest_agentflow.stages.oracle import bare, further, generated, reruns, strength, suite, twins
 from pytest_agentflow.stages.oracle.room import Room, VerifyContext
 
-__all__ = ["VerifyContext", "gather"]
+__all__ = ["VerifyContext", "gather", "held_against"]
 
 Measure = Callable[[Room], Iterator[LayerFacts]]
 
@@ -162,9 +163,26 @@ STEPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
     (("scan", "census", "sentinels", "targets", "held-out"), suite.measure_targets),
     (("twins",), twins.measure),
     (("bare call",), bare.measure),
+    (("held-out",), generated.measure),
     (("census", "guards"), suite.measure_guards),
     (("further oracles",), further.measure),
     (("reruns",), reruns.measure),
     (("strength",), strength.measure),
     (("isolation",), _isolation),
 )
+
+
+def held_against(
+    evidence: Evidence, attempt: Attempt, patch: Patch, other: Patch, ctx: VerifyContext
+) -> Evidence:
+    """The evidence on a weak patch, with what another weak one answers to the same calls beside it."""
+    held = evidence.facts("held-out")
+    calls = held.facts.get("calls", []) if held else []
+    trees = [snapshot.apply(ctx.base, p) for p in (patch, other)]
+    room = Room(attempt, patch, ctx, trees[0])
+    try:
+        answers = [generated.ask(room, tree, calls) for tree in trees] if calls else [[], []]
+    finally:
+        shutil.rmtree(ctx.scratch, ignore_errors=True)
+    facts = {"difference": difference(calls, *answers), "inputs": len(calls)}
+    return replace(evidence, layers=(*evidence.layers, LayerFacts(disagreement.NAME, facts)))

@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "fixtures" / "attacks")]
 
+from adaptive import ATTACKS, group_of  # noqa: E402
 from attacks import verdict_of  # noqa: E402
 from contradictions_fixture import ALTERED, SHOP, altered  # noqa: E402
-from corpus import ATTACKS  # noqa: E402
 from honest import FIXES  # noqa: E402
 from oracle_cases import Case, case  # noqa: E402
 from shapes import SHAPES  # noqa: E402
@@ -22,7 +22,7 @@ from shapes import SHAPES  # noqa: E402
 from pytest_agentflow.core.evidence import Evidence  # noqa: E402
 from pytest_agentflow.core.model import Patch, VerdictKind  # noqa: E402
 from pytest_agentflow.core.verdict import judge  # noqa: E402
-from pytest_agentflow.stages.verify import gather  # noqa: E402
+from pytest_agentflow.stages.verify import gather, held_against  # noqa: E402
 
 FEW = [
     f
@@ -35,6 +35,8 @@ FEW = [
         "data file",
         "async function",
         "an int subclass of the project",
+        "a number class with equality and order",
+        "in another process",
     )
 ]
 
@@ -56,7 +58,7 @@ def cases() -> Iterator[dict[str, Case]]:
 )
 def test_an_attack_is_never_accepted(cases: dict[str, Case], number: int, name: str) -> None:
     shape = SHAPES[number % len(SHAPES)]
-    verdict, _, _ = verdict_of(cases[shape.name], shape, "add", ATTACKS[number][1], timeout=15.0)
+    verdict, _, _ = verdict_of(cases[shape.name], shape, group_of(name), ATTACKS[number][1], timeout=15.0)
     assert not verdict.kind.accepted, f"{name}: {verdict}"
 
 
@@ -78,15 +80,47 @@ def test_an_altered_literal_is_reported_as_contradiction_with_the_test_that_obje
     assert "then tests/test_shop.py::" in verdict.reason
 
 
-def test_nothing_contradicts_a_test_that_stands_alone() -> None:
-    files: dict[str, Any] = {
-        "calc.py": "def f(a):\n    return a - 1\n",
-        "tests/test_calc.py": "from calc import f\n\n\ndef test_f():\n    assert f(2) == 3\n",
-    }
-    with case(files) as made:
-        assert judge(gather(made.attempt(), Patch("", ()), made.context())).kind is VerdictKind.NO_CHANGE
-        verdict = judge(
-            gather(made.attempt(), made.patch({"calc.py": "def f(a):\n    return a + 1\n"}), made.context())
-        )
-    assert verdict.kind is VerdictKind.WEAK
-    assert "held out" in verdict.reason
+ALONE: dict[str, Any] = {
+    "calc.py": "def f(a):\n    return a - 1\n",
+    "tests/test_calc.py": "from calc import f\n\n\ndef test_f():\n    assert f(2) == 3\n",
+}
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[Case]:
+    """One target, so nothing can be held out, and nothing contradicts it."""
+    with case(ALONE) as made:
+        yield made
+
+
+def test_nothing_contradicts_a_test_that_stands_alone(alone: Case) -> None:
+    assert judge(gather(alone.attempt(), Patch("", ()), alone.context())).kind is VerdictKind.NO_CHANGE
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        ("return a + 1", VerdictKind.PLAUSIBLE, ""),
+        ("return 3 if a == 2 else a - 1", VerdictKind.WEAK, "none behaves otherwise than before"),
+        ("return 3", VerdictKind.WEAK, "gives the same for all"),
+    ],
+)
+def test_generated_inputs_decide_where_nothing_can_be_held_out(
+    alone: Case, body: str, kind: VerdictKind, words: str
+) -> None:
+    patch = alone.patch({"calc.py": f"def f(a):\n    {body}\n"})
+    verdict = judge(gather(alone.attempt(), patch, alone.context()))
+    assert verdict.kind is kind, verdict
+    assert words in verdict.reason
+
+
+def test_two_weak_patches_that_differ_at_a_generated_input_leave_the_specification_ambiguous(
+    alone: Case,
+) -> None:
+    one = alone.patch({"calc.py": "def f(a):\n    return 3\n"})
+    other = alone.patch({"calc.py": "def f(a):\n    return 3 if a == 2 else a - 1\n"})
+    evidence = gather(alone.attempt(), one, alone.context())
+    verdict = judge(held_against(evidence, alone.attempt(), one, other, alone.context()))
+    assert verdict.kind is VerdictKind.AMBIGUOUS
+    assert "f(3) gives 3 with one and 2 with the other" in verdict.reason
+    assert judge(held_against(evidence, alone.attempt(), one, one, alone.context())).kind is VerdictKind.WEAK

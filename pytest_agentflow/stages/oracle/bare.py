@@ -19,6 +19,7 @@ from pytest_agentflow.stages.oracle.room import Room
 from pytest_agentflow.stages.oracle.twins import sample
 
 Told = dict[str, dict[str, Any]]
+MOST_RECORDED = 20.0  # seconds of tests whose calls are watched
 # What an ordinary environment may refuse and the harness's allows: no word about the patch.
 _SURROUNDINGS = ("ModuleNotFoundError", "FileNotFoundError", "PermissionError", "OSError", "ImportError")
 
@@ -28,11 +29,12 @@ class _How:
     tree: Snapshot
     equalities_only: bool = False
     disguised: bool = True
+    record: bool = False
 
 
 def measure(room: Room) -> Iterator[LayerFacts]:
     targets = [t for t in sample(room.attempt.targets) if t in room.shapes]
-    told = _measure(room, targets, _How(room.patched))
+    told = _measure(room, targets, _How(room.patched, record=room.expected_seconds(targets) < MOST_RECORDED))
     bad = [t for t in targets if told[t]["status"] != "n/a" and wrong_with(told[t])]
     if bad:
         here = _measure(room, bad, _How(room.patched, disguised=False))
@@ -64,7 +66,7 @@ def _measure(room: Room, ids: Sequence[str], how: _How) -> Told:
     told = _run(room, ids, how)
     opaque = [t for t in ids if any(c.get("opaque") for c in told[t]["checks"])]
     if opaque:
-        told.update(_run(room, opaque, replace(how, equalities_only=True)))
+        told.update(_run(room, opaque, replace(how, equalities_only=True, record=False)))
     return told
 
 
@@ -88,7 +90,7 @@ def _run(room: Room, ids: Sequence[str], how: _How) -> Told:
         plain = replace(spec, import_roots=tuple(dict.fromkeys([*spec.import_roots, *beside])))
         answers, problem = run_bare(
             plain, workspace, scratch, sources={p: b.source for p, b in bares.items()}, tests=tests, hidden=hidden,
-            timeout=room.limit(ids), disguised=how.disguised,
+            timeout=room.limit(ids), disguised=how.disguised, record=how.record,
         )  # fmt: skip
     for test in tests:
         target = test["id"]
@@ -96,6 +98,7 @@ def _run(room: Room, ids: Sequence[str], how: _How) -> Told:
         if answer is None:
             told[target] = {"status": "lost", "detail": problem or "gave no answer", "checks": []}
         else:
+            room.calls.setdefault(target, answer["calls"])
             told[target] = _facts(
                 answer, bares[target.partition("::")[0]], room.shapes[target], places[target]
             )

@@ -52,6 +52,10 @@ class Room:
     )  # how a target is put together, as pytest saw it
     sentinels: list[str] = field(default_factory=list)
     words: dict[str, list[str]] = field(default_factory=dict)  # notable words that the patch brought, by file
+    held: dict[str, Any] = field(default_factory=dict)  # the facts of the held-out layer so far
+    calls: dict[str, list[Any]] = field(
+        default_factory=dict
+    )  # plain calls of project functions that a target makes
     seen: Mapping[str, list[Any]] = field(default_factory=dict)  # what watchers told of the first session
     sessions: list[dict[str, Any]] = field(default_factory=list)
     cpu: float = 0.0

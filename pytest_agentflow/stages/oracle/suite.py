@@ -45,10 +45,8 @@ def measure_targets(room: Room) -> Iterator[LayerFacts]:
         "sentinels", {"outcomes": _of(outcomes, room.sentinels), "changed": watch.changed(room, wanted)}
     )
     yield LayerFacts("targets", {"outcomes": _of(outcomes, [t for t in attempt.targets if t not in hidden])})
-    yield LayerFacts(
-        "held-out",
-        {"choose": _of(outcomes, attempt.hidden_choose), "judge": _of(outcomes, attempt.hidden_judge)},
-    )
+    room.held = {"choose": _of(outcomes, attempt.hidden_choose), "judge": _of(outcomes, attempt.hidden_judge)}
+    yield LayerFacts("held-out", room.held)
     yield LayerFacts("scan", watch.peeked(room, wanted))
     if whole:
         yield LayerFacts("guards", guards(room, first, rest))
