@@ -14,7 +14,8 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from pytest_agentflow.core.polluters import Search, Seen, cleaner, find, find_from
-from pytest_agentflow.stages.flaky_screen import SHUFFLES, spread_orders
+from pytest_agentflow.stages.flaky_screen import SHUFFLES
+from pytest_agentflow.stages.flaky_spread import spread_orders
 
 Model = Callable[[Sequence[str]], bool]
 

@@ -20,6 +20,7 @@ from pytest_agentflow.report.live import open_view
 from pytest_agentflow.settings import Settings
 from pytest_agentflow.setup.handover import run_spec, selection_of
 from pytest_agentflow.setup.home import agentflow_home
+from pytest_agentflow.stages import flaky_origin
 from pytest_agentflow.stages.flaky_triage import run_triage
 
 
@@ -51,6 +52,7 @@ def run_triage_session(request: Mapping[str, Any]) -> int:
         out = pool.root / "out"
         arguments = [*chosen.options, *(_inside(p, chosen.cwd) for p in chosen.paths)]
         report = run_triage(spec, tree, arguments, budget, out, lambda text: view.stage("triage", text))
+        report = flaky_origin.marked(report, spec, repository.top, tree, pool.root / "origin")
     finally:
         view.close()
         pool.close()

@@ -12,6 +12,7 @@ from pytest_agentflow.adapters import gitcmd
 from pytest_agentflow.errors import AgentflowError
 
 COMMITS = 200  # how far back a change counts as recent
+MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,47 @@ def _git(top: Path, *args: str) -> bytes:
     return gitcmd.run("-c", "core.quotePath=false", *args, cwd=top)
 
 
-def _uncommitted(top: Path, tree: Path, paths: Iterable[str]) -> dict[str, frozenset[int]]:
-    """Lines of `tree` that HEAD does not have. Compared here, not by `git diff`, which would run the repository's filters."""
+def since_base(top: Path, tree: Path, paths: Iterable[str]) -> tuple[str, dict[str, frozenset[int]]]:
+    """What `tree` changes since its base, and which base that is: where the branch left the main one, else the last commit.
+
+    Without any change since there (the main branch itself, all committed), the commit before the last one is the base.
+    Files that are gone since are there with no lines. Raises GitError where there is no commit.
+    """
+    names = [*paths]
+    fork = next((f for name in MAIN if (f := _fork(top, name))), "HEAD")
+    for base in (fork, "HEAD~1"):
+        found = _lines_since(top, base, tree, names)
+        if found:
+            return base, found
+    return base, {}
+
+
+def _fork(top: Path, name: str) -> str | None:
+    try:
+        return _git(top, "merge-base", name, "HEAD").decode().strip()[:12]
+    except gitcmd.GitError:
+        return None
+
+
+def _lines_since(top: Path, base: str, tree: Path, names: Iterable[str]) -> dict[str, frozenset[int]]:
+    gone = {path: frozenset[int]() for path in _blobs(top, base) if not (tree / path).exists()}
+    return gone | _uncommitted(top, tree, names, base)
+
+
+def _blobs(top: Path, revision: str) -> dict[str, str]:
+    """The files of a revision, and the ids of their contents."""
     blobs = {}
-    for record in gitcmd.records(_git(top, "ls-tree", "-r", "-z", "HEAD")):
+    for record in gitcmd.records(_git(top, "ls-tree", "-r", "-z", revision)):
         facts, _, path = record.partition("\t")
         blobs[path] = facts.split()[2]
+    return blobs
+
+
+def _uncommitted(
+    top: Path, tree: Path, paths: Iterable[str], revision: str = "HEAD"
+) -> dict[str, frozenset[int]]:
+    """Lines of `tree` that HEAD does not have. Compared here, not by `git diff`, which would run the repository's filters."""
+    blobs = _blobs(top, revision)
     found = {}
     for path in paths:
         try:

@@ -83,7 +83,6 @@ class ForkServer:
         self.paths, self.hash_seed = tuple(paths), hash_seed
         self.collected: tuple[str, ...] = ()
         self.collect_errors: tuple[str, ...] = ()
-        self.shared: dict[str, tuple[str, ...]] = {}  # test -> fixtures of wider scope than a function
         self.forks = True
         self.why_not = ""  # why every execution is a process of its own
         self.collect_cpu = 0.0
@@ -91,6 +90,11 @@ class ForkServer:
         self._numbers = count()
         self._variant = 1 if "xdist" in spec.plugins else 0  # a session steadied with -n0 needs the plugin
         self._session: _Process | None = None
+        self._tmp: Path | None = (
+            None  # TMPDIR of the jobs that run at once, and of the next ones after kept files
+        )
+        self._outside: set[str] = set()  # paths outside the tree made since the last cleaning
+        self._remove: set[str] = set()  # those that go before the next job begins
         self._guard = TreeGuard(tree, scratch / "home")
 
     @classmethod
@@ -102,7 +106,6 @@ class ForkServer:
         server._session, hello = server._launch(fork=True)
         server.collected = tuple(hello["ids"])
         server.collect_errors = tuple(hello["errors"])
-        server.shared = {t: tuple(names) for t, names in zip(hello["ids"], hello["shared"], strict=True)}
         server.collect_cpu = float(hello["cpu"])
         server._index = {nodeid: n for n, nodeid in enumerate(server.collected)}
         if not hello["fork"]:
@@ -155,7 +158,7 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         env = child_environment(self.spec, self.tree, self.scratch, self.hash_seed, {})
         env[VARIABLE] = str(theirs.fileno())
-        log = self.scratch / "forkserver.log"
+        log = self.scratch / f"forkserver-{self.hash_seed}.log"
         argv = session_argv(self.spec, self.tree, self.scratch, None, self.paths, (*QUIET, *extra))
         argv[argv.index("-p") : argv.index("-p")] = ["-p", "pytest_agentflow.child.forkserver"]
         box = sandbox.Box(
@@ -212,24 +215,37 @@ class ForkServer:
                 break
             wave = jobs[start : start + width]
             burners = max(job.conditions.burners for job in wave)
-            disk = str(self.scratch / "disk.bin") if any(job.conditions.disk for job in wave) else None
-            load = start_load(burners, disk) if burners or disk else []
+            disk = self.scratch / "disk.bin" if any(job.conditions.disk for job in wave) else None
+            load = start_load(burners, str(disk) if disk else None) if burners or disk else []
             try:
                 runs = self._wave(wave) if self.forks else [self._spawn(job) for job in wave]
             finally:
-                stop_load(load)
+                stop_load(load, disk)
             for offset, execution in enumerate(runs):
                 done[start + offset] = execution
-            written = {path for e in runs for step in e.steps for path in step.writes}
-            if written and not any(job.keep_files for job in wave):
-                self._guard.restore(written)
+            self._outside |= {path for e in runs for step in e.steps for path in step.made}
+            if not any(job.keep_files for job in wave):
+                self._guard.restore({path for e in runs for step in e.steps for path in step.writes})
+                self._forget()
         return [done[n] for n in sorted(done)]
 
     def clean(self) -> None:
         """Put the tree back as it was, whatever was written."""
         self._guard.restore_all()
+        self._forget()
+
+    def _forget(self) -> None:
+        """The next wave gets a TMPDIR of its own, and finds nothing outside the tree that an earlier one made."""
+        if self._tmp is not None:
+            shutil.rmtree(self._tmp, ignore_errors=True)
+            self._tmp = None
+        self._remove |= self._outside
+        self._outside = set()
 
     def _message(self, number: int, job: Job) -> bytes:
+        if self._tmp is None:
+            self._tmp = self.scratch / "tmp" / f"h{self.hash_seed}-{number}"
+        remove, self._remove = sorted(self._remove), set()
         return (
             json.dumps(
                 {
@@ -241,7 +257,8 @@ class ForkServer:
                     "probe": job.probe,
                     "timeout": job.timeout,
                     "each": job.each,
-                    "tmp": str(self.scratch / "tmp" / f"x{number}"),
+                    "tmp": str(self._tmp),
+                    "remove": remove,
                     "prepare": job.prepare,
                 }
             ).encode()
@@ -264,8 +281,6 @@ class ForkServer:
                     folds[message["n"]].add(message)
         except EOFError:  # the server itself is gone: these jobs say so, the next ones get a new server
             self.close()
-        for number in folds:
-            shutil.rmtree(self.scratch / "tmp" / f"x{number}", ignore_errors=True)
         return [fold.finish(self.collected) for fold in folds.values()]
 
     def _spawn(self, job: Job) -> Execution:
@@ -289,7 +304,6 @@ class ForkServer:
         session.close()
         fold.end = {"status": session.process.returncode, "timeout": timeout, "cpu": 0.0}
         fold.end["wall"] = time.monotonic() - began
-        shutil.rmtree(self.scratch / "tmp" / f"x{number}", ignore_errors=True)
         return fold.finish(self.collected)
 
 
@@ -343,4 +357,10 @@ def step_of(nodeid: str, message: Mapping[str, Any]) -> Step:
         tuple((when, outcome) for when, outcome, _ in phases),
         failure,
     )
-    return Step(result, tuple(message.get("uses", ())), tuple(message.get("writes", ())))
+    return Step(
+        result,
+        uses=tuple(message.get("uses", ())),
+        writes=tuple(message.get("writes", ())),
+        made=tuple(message.get("made", ())),
+        at=message["at"],
+    )

@@ -13,20 +13,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from pytest_agentflow.core.history import PastRun
-from pytest_agentflow.core.model import Outcome, TestResult
+from pytest_agentflow.core.evidence import Evidence
+from pytest_agentflow.core.history import PastRun, executions, letter
+from pytest_agentflow.core.model import TestResult
 
 _WRITER = uuid4().hex[:12]
-_SILENT = (Outcome.SKIPPED, Outcome.XFAILED, Outcome.MISSING)
-
-
-def verdict(outcome: Outcome) -> str:
-    return "" if outcome in _SILENT else "f" if outcome.red else "p"
 
 
 def append(home: Path, tree: str, results: Mapping[str, TestResult], source: str) -> None:
     """Remember one run under `.agentflow` (`home`)."""
-    write(home, PastRun(tree, time.time(), source, {t: verdict(r.outcome) for t, r in results.items()}))
+    write(home, PastRun(tree, time.time(), source, {t: letter(r.outcome) for t, r in results.items()}))
+
+
+def append_evidence(home: Path, evidence: Evidence, source: str) -> None:
+    """Remember what judging a patch saw, per tree."""
+    for tree, verdicts in executions(evidence).items():
+        write(home, PastRun(tree, time.time(), source, verdicts))
 
 
 def write(home: Path, run: PastRun) -> None:

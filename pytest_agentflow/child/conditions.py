@@ -15,9 +15,11 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,8 +32,9 @@ SYNCER = """
 import os, sys
 with open(sys.argv[1], "wb", buffering=0) as f:
     while True:
-        f.seek(0); f.write(b"x" * 262144); os.fsync(f.fileno())
+        f.seek(0); f.write(b"x" * 4194304); os.fsync(f.fileno())
 """
+SYNCERS = 3
 
 
 def apply(conditions: Conditions) -> None:
@@ -53,17 +56,41 @@ def apply(conditions: Conditions) -> None:
 
 
 def reseed(seed: int) -> None:
-    """Put the global generators where `seed` puts them; numpy only if the project has loaded it."""
-    random.seed(seed)
+    """Put the generators where `seed` puts them, those too that are made later without a seed of their own."""
+    _seed(_self_seeds, f"generators {seed}")
+    if random.Random.seed is _seed:
+        seed_generators()
+    _seed(_global, seed)
     numpy = sys.modules.get("numpy")
     if numpy is not None and hasattr(numpy, "random"):
         numpy.random.seed(seed % 2**32)
+        maker = sys.modules.get("numpy.random.bit_generator")
+        if maker is not None and hasattr(maker, "randbits"):
+            vars(maker)["randbits"] = _self_seeds.getrandbits  # where default_rng() takes its seed from
+
+
+def seed_generators() -> None:
+    """`random.Random()` and `random.seed()` ask the kernel from C: give them seeds from a stream instead."""
+
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        _seed(self, _self_seeds.getrandbits(256) if a is None else a, version)
+
+    random.Random.seed = seed  # type: ignore[method-assign]
+    replace(random.seed, _global.seed)
 
 
 _stream = random.Random()  # what os.urandom reads once `set_entropy` was called
+_self_seeds = random.Random()  # seeds of generators that were given none
+_seed = random.Random.seed
+_global = random._inst
 _holders: dict[int, list[tuple[dict[str, Any], str]]] = {}
 _REBOUND = (
+    random.seed,
     os.urandom,
+    time.monotonic,
+    time.monotonic_ns,
+    time.perf_counter,
+    time.perf_counter_ns,
     time.time,
     time.time_ns,
     time.localtime,
@@ -73,6 +100,7 @@ _REBOUND = (
     time.asctime,
 )
 _system_entropy = os.urandom
+UPTIME = 1e6  # seconds: monotonic clocks start below this, where a double still resolves nanoseconds
 
 
 def index_holders() -> None:
@@ -90,14 +118,16 @@ def index_holders() -> None:
 
 def set_entropy(seed: int) -> None:
     """Let the operating system's randomness come from a seeded stream: uuid4, secrets and SystemRandom read it."""
-    _stream.seed(f"entropy {seed}")
+    _seed(_stream, f"entropy {seed}")
     if os.urandom is _system_entropy:
         replace(_system_entropy, _stream.randbytes)
 
 
 def set_clock(start: float) -> None:
-    """Shift the wall clock of this process; monotonic clocks stay, so time-outs keep working."""
+    """Shift the clocks of this process, by a constant each: differences, and so time-outs, stay what they are."""
     real = time.time
+    for clock, fine in ((time.monotonic, time.monotonic_ns), (time.perf_counter, time.perf_counter_ns)):
+        shift_uptime(clock, fine, start % UPTIME - clock())
     offset = start - real()
     localtime, gmtime, strftime, ctime, asctime = (
         time.localtime,
@@ -118,6 +148,13 @@ def set_clock(start: float) -> None:
     replace(ctime, lambda secs=None: ctime(now() if secs is None else secs))
     replace(asctime, lambda t=None: asctime(localtime(now()) if t is None else t))
     shift_datetime(now)
+
+
+def shift_uptime(clock: Callable[[], float], fine: Callable[[], int], offset: float) -> None:
+    """An uptime as any machine could have it."""
+    steps = int(offset * 1e9)
+    replace(clock, lambda: clock() + offset)
+    replace(fine, lambda: fine() + steps)
 
 
 def shift_datetime(now: Callable[[], float]) -> None:
@@ -160,15 +197,39 @@ def replace(old: Any, new: Any) -> None:
         space[name] = new
 
 
+LATE = 0.1  # seconds that a thread may start late
+SPIN = 0.003  # of these at the end it does not sleep: sleepers wake up too far apart
+
+
 def delay_threads(seed: int) -> None:
-    """Every new thread starts late by a seeded delay: a schedule that the machine could choose at any time."""
-    chance, run = random.Random(f"jitter {seed}"), threading.Thread.run
+    """New threads start late and take turns often: schedules that the machine could choose.
+
+    Odd seeds delay each thread by chance; even ones let all that are started within a tenth of a second begin together.
+    """
+    sys.setswitchinterval(1e-5)
+    chance, start, together = random.Random(f"jitter {seed}"), threading.Thread.start, [0.0]
+
+    def moment() -> float:
+        now = time.perf_counter()
+        if seed % 2:
+            return now + chance.uniform(0.0, LATE)
+        if now > together[0]:
+            together[0] = now + LATE
+        return together[0]
 
     def late(self: threading.Thread) -> None:
-        time.sleep(chance.uniform(0.0, 0.1))
-        run(self)
+        run, begins = self.run, moment()
 
-    threading.Thread.run = late  # type: ignore[method-assign]
+        def after() -> None:
+            time.sleep(max(0.0, begins - time.perf_counter() - SPIN))
+            while time.perf_counter() < begins:
+                time.sleep(0)
+            run()
+
+        self.run = after  # type: ignore[method-assign]
+        start(self)
+
+    threading.Thread.start = late  # type: ignore[method-assign]
 
 
 def pin() -> None:
@@ -182,10 +243,10 @@ def pin() -> None:
 
 
 def start_load(burners: int, disk: str | None) -> list[subprocess.Popen[bytes]]:
-    """CPU hogs on one core, and a process that syncs to `disk`. The caller kills them."""
+    """CPU hogs on one core, and processes that write and sync beside the path `disk`. The caller kills them."""
     commands = [[sys.executable, "-I", "-S", "-c", HOG] for _ in range(burners)]
     if disk:
-        commands.append([sys.executable, "-I", "-S", "-c", SYNCER, disk])
+        commands += [[sys.executable, "-I", "-S", "-c", SYNCER, f"{disk}.{n}"] for n in range(SYNCERS)]
     started = []
     for command in commands:
         process = subprocess.Popen(
@@ -196,24 +257,29 @@ def start_load(burners: int, disk: str | None) -> list[subprocess.Popen[bytes]]:
             start_new_session=True,  # schedulers that share by session must not put all hogs into one share
         )
         started.append(process)
-        with contextlib.suppress(AttributeError, OSError):
-            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+        if command[-1] == HOG:
+            with contextlib.suppress(AttributeError, OSError):
+                os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     return started
 
 
-def stop_load(processes: list[subprocess.Popen[bytes]]) -> None:
+def stop_load(processes: list[subprocess.Popen[bytes]], written: Path | None = None) -> None:
     for process in processes:
         process.kill()
     for process in processes:
         process.wait()
+    if written is not None:
+        for n in range(SYNCERS):
+            written.with_name(f"{written.name}.{n}").unlink(missing_ok=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """In a reproducer: live under AGENTFLOW_CONDITIONS from here on."""
     conditions = Conditions.from_json(json.loads(os.environ.pop(VARIABLE, "{}")))
     repeat(config)
-    load = start_load(conditions.burners, None)
-    config.add_cleanup(lambda: stop_load(load))
+    busy = Path(tempfile.mkdtemp()) / "disk.bin" if conditions.disk else None
+    load = start_load(conditions.burners, str(busy) if busy else None)
+    config.add_cleanup(lambda: stop_load(load, busy))
     # Tests import their modules at collection, so a clock or a stream that is rebound now would be missed by
     # `from time import time`: apply after collection, as the fork server does.
     config.pluginmanager.register(_AfterCollection(conditions))
@@ -242,6 +308,8 @@ def distinct(items: list[pytest.Item]) -> list[pytest.Item]:
         if id(item) in seen:
             items[position] = twin = copy.copy(item)
             if isinstance(twin, pytest.Function):
+                if getattr(twin, "_instance", None) is not None:  # a method: on an object of its own
+                    del twin._instance, twin._obj
                 twin._initrequest()
         seen.add(id(item))
     return items

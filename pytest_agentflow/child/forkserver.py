@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +83,7 @@ class Server:
             self.fork(json.loads(line))
 
     def fork(self, job: dict[str, Any]) -> None:
+        remove(job["remove"])
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -130,6 +133,16 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def remove(paths: list[str]) -> None:
+    """What earlier jobs made outside the tree: only from in here a sandbox's private folders can be seen."""
+    for path in map(Path, paths):
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
 class Reporter:
     """Writes one JSON line per event of the running tests."""
 
@@ -150,6 +163,7 @@ class Reporter:
         report = yield
         if report.failed and call.excinfo is not None:
             failure = describe_failure(call.excinfo, call.when, self.top, False)
+            failure["text"] = " ".join(lineage(call.excinfo.value))
             report.agentflow_failure = failure  # type: ignore[attr-defined]
         return report
 
@@ -166,13 +180,25 @@ class Reporter:
                 "message": str(report.longrepr)[-2000:],
             }
 
-    def done(self, uses: list[str], writes: list[str]) -> None:
-        message: dict[str, Any] = {"e": "done", "phases": self.phases}
-        for name, value in (("failure", self.failure), ("uses", uses), ("writes", writes)):
+    def done(self, at: float, uses: list[str], writes: list[str], made: list[str]) -> None:
+        message: dict[str, Any] = {"e": "done", "phases": self.phases, "at": at}
+        for name, value in (("failure", self.failure), ("uses", uses), ("writes", writes), ("made", made)):
             if value:
                 message[name] = value
         self.phases, self.failure = [], None
         self.send(message)
+
+
+def lineage(error: BaseException) -> list[str]:
+    """The classes of an exception and of those that it came from: what a project's own exception stands for."""
+    names: dict[str, None] = {}
+    chain: BaseException | None = error
+    for _ in range(8):
+        if chain is None:
+            break
+        names |= dict.fromkeys(cls.__name__ for cls in type(chain).__mro__[:-3])
+        chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
+    return list(names)
 
 
 def run_job(session: pytest.Session, job: dict[str, Any], pipe: int, top: str) -> None:
@@ -197,6 +223,8 @@ def run_job(session: pytest.Session, job: dict[str, Any], pipe: int, top: str) -
 def run_items(session: pytest.Session, job: dict[str, Any], reporter: Reporter, top: str) -> None:
     writes = probe.start_writes(top, job["tmp"])
     watch = probe.start(top) if job.get("probe") else None
+    if watch:
+        session.config.pluginmanager.register(watch, "agentflow-fork-probe")
     items = conditions_module.distinct([session.items[index] for index in job["items"]])
     seeds, entropies = job.get("seeds"), job.get("entropies")
     for position, item in enumerate(items):
@@ -205,9 +233,10 @@ def run_items(session: pytest.Session, job: dict[str, Any], reporter: Reporter, 
         if entropies:
             conditions_module.set_entropy(entropies[position])
         reporter.send({"e": "start", "i": job["items"][position]})
+        at = time.time()  # as the test sees it
         following = items[position + 1] if position + 1 < len(items) else None
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        reporter.done(probe.collect(watch) if watch else [], writes.take())
+        reporter.done(at, probe.collect(watch, item) if watch else [], *writes.take())
     sys.setprofile(None)
 
 
@@ -224,18 +253,6 @@ def prepare_process(config: pytest.Config, job: dict[str, Any]) -> None:
             config.pluginmanager.unregister(plugin)
     os.environ.update(job.get("env", {}))
     conditions_module.apply(Conditions.from_json(job.get("conditions", {})))
-
-
-def shared_fixtures(item: pytest.Item) -> list[str]:
-    """The project's fixtures that this test shares with others: what their set-up leans on, all of them lean on."""
-    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-    found = []
-    for name, definitions in known.items():
-        last = definitions[-1]
-        module = getattr(last.func, "__module__", "") or ""
-        if last.scope != "function" and not module.startswith(("_pytest.", "pytest_", "xdist.")):
-            found.append(f"{last.baseid}::{name}")
-    return found
 
 
 class ForkPlugin:
@@ -257,7 +274,6 @@ class ForkPlugin:
             {
                 "e": "collected",
                 "ids": [to_top_level(item.nodeid, rootdir) for item in session.items],
-                "shared": [shared_fixtures(item) for item in session.items],
                 "errors": self.errors,
                 "threads": threads_alive() - _before[0],
                 "fork": hasattr(os, "fork"),
@@ -271,7 +287,9 @@ class ForkPlugin:
             reader = self.channel.makefile("rb")
             line = reader.readline()
             if line:
-                run_job(session, json.loads(line), self.channel.fileno(), top)
+                job = json.loads(line)
+                remove(job["remove"])
+                run_job(session, job, self.channel.fileno(), top)
         return True
 
 

@@ -7,13 +7,17 @@ something is never evidence of being flaky.
 from __future__ import annotations
 
 import dis
+import inspect
 import os
 import random
 import sys
 import sysconfig
 import threading
-from types import CodeType, FrameType
+from collections.abc import Generator, Mapping
+from types import CodeType, FrameType, ModuleType
 from typing import Any
+
+import pytest
 
 CALLS = {
     "urandom": "entropy",
@@ -52,11 +56,21 @@ CALLS = {
     "id": "id",
     "getpid": "id",
     "collect": "gc",
+    "clock_gettime": "timer",
+    "clock_gettime_ns": "timer",
+    "getrusage": "timer",
+    "posix_spawn": "process",
+    "fsync": "disk",
+    "fdatasync": "disk",
+    "Connection.commit": "disk",
 }
-GLOBAL_RANDOM = {"Random.random", "Random.getrandbits"}
+GLOBAL = random._inst
+DRAWS = {"Random.random", "Random.getrandbits"}
+SET_OPERATORS = {"&", "|", "-", "^"}
+VIEWS = {"keys", "items", "union", "intersection", "difference", "symmetric_difference"}
 SET_OPCODES = {"BUILD_SET", "SET_ADD", "SET_UPDATE"}
 STANDARD = (sysconfig.get_path("stdlib"), os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
-NUMBER_GENERATORS = "numpy.random"
+COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 PATH_EVENTS = {
     "os.mkdir": 0,
@@ -75,42 +89,84 @@ class Probe:
         self.top = top + os.sep
         self.uses: set[str] = set()
         self.depth = 0
+        self.clocks = 0  # readings of the wall clock: two of them may measure how long something took
+        self.fixtures: dict[str, set[str]] = {}  # what the set-up of shared fixtures leaned on
         self.codes: dict[CodeType, tuple[bool, bool]] = {}  # (in the project, handles sets)
 
     def profile(self, frame: FrameType, event: str, arg: Any) -> None:
         if event == "call":
-            code = frame.f_code
-            known = self.codes.get(code)
-            if known is None:
-                known = self.codes[code] = self.look_at(code, frame)
-            if known[0]:
-                self.depth += 1
-            if known[1] and self.depth:
-                self.uses.add("set")
+            self.enter(frame)
         elif event == "return":
             if self.codes.get(frame.f_code, (False,))[0]:
                 self.depth -= 1
         elif event == "c_call" and self.depth > 0:
-            name = getattr(arg, "__qualname__", "")
-            kind = CALLS.get(name)
-            if kind:
-                self.uses.add(kind)
-            elif (name in GLOBAL_RANDOM and arg.__self__ is GLOBAL) or name.startswith("RandomState."):
-                self.uses.add("random")
+            self.called(arg, frame)
+
+    def enter(self, frame: FrameType) -> None:
+        code = frame.f_code
+        known = self.codes.get(code)
+        if known is None:
+            known = self.codes[code] = self.look_at(code, frame)
+        if known[0]:
+            self.depth += 1
+            if code.co_flags & COROUTINE:  # the loop that runs it need not be the project's
+                self.uses.add("async")
+        if known[1] and self.depth:
+            self.uses.add("set")
+
+    def called(self, function: Any, frame: FrameType) -> None:
+        name = getattr(function, "__qualname__", "")
+        kind = CALLS.get(name)
+        if kind:
+            self.uses.add(kind)
+            self.clocks += kind == "clock"
+            return
+        shared = name in DRAWS and function.__self__ is GLOBAL
+        seeds_itself = name == "Random.seed" and frame.f_locals.get("a", 0) is None
+        if shared or seeds_itself or name.startswith("RandomState."):
+            self.uses.add("random")
 
     def look_at(self, code: CodeType, frame: FrameType) -> tuple[bool, bool]:
         if code.co_filename.startswith(STANDARD):
             return False, False
         inside = code.co_filename.startswith(self.top) and "site-packages" not in code.co_filename
-        sets = bool({"set", "frozenset"} & set(code.co_names)) or any(
-            i.opname in SET_OPCODES for i in dis.get_instructions(code)
-        )
-        space = frame.f_globals
-        sets = sets or any(isinstance(space.get(n), set | frozenset) for n in code.co_names)
-        return inside, sets
+        return inside, inside and handles_sets(code, frame.f_globals)
+
+    def taken(self) -> set[str]:
+        """What was seen since the last call."""
+        uses, self.uses = self.uses, set()
+        if self.clocks > 1:
+            uses.add("timer")
+        self.clocks = self.depth = 0
+        return uses
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any]
+    ) -> Generator[None, object | None, object | None]:
+        """A shared fixture is set up in the first test that asks for it; all that ask lean on what it leans on."""
+        before, self.uses = self.uses, set()
+        try:
+            return (yield)
+        finally:
+            if fixturedef.scope != "function":
+                self.fixtures[f"{fixturedef.baseid}::{fixturedef.argname}"] = set(self.uses)
+            self.uses |= before
 
 
-GLOBAL = random._inst
+def handles_sets(code: CodeType, space: Mapping[str, Any]) -> bool:
+    """Does it make a set, or hold one that a module or a class keeps?"""
+    names = set(code.co_names)
+    if {"set", "frozenset"} & names:
+        return True
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in SET_OPCODES:
+            return True
+        if instruction.argrepr in SET_OPERATORS and VIEWS & names:
+            return True
+    held = [space[n] for n in names if n in space]
+    held += [getattr(h, n, None) for h in held if isinstance(h, ModuleType | type) for n in names]
+    return any(isinstance(h, set | frozenset) for h in held)
 
 
 class Writes:
@@ -119,33 +175,42 @@ class Writes:
     def __init__(self, top: str, tmp: str) -> None:
         self.top, self.tmp = top + os.sep, os.path.realpath(tmp) + os.sep
         self.found: set[str] = set()
-        self.off = False
+        self.made: set[str] = set()  # outside tree and TMPDIR, and not there before
+        self.own = [self.tmp + "pytest-of-"]  # names in TMPDIR that no other session will choose
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
-            path, mode, flags = args
-            if not flags & WRITE or (isinstance(mode, str) and not set(mode) & set("wxa+")):
-                return
+            _, mode, flags = args
+            if flags & WRITE and (not isinstance(mode, str) or set(mode) & set("wxa+")):
+                self.written(args[0])
         elif event == "socket.bind":
             address = args[1]
             if isinstance(address, tuple) and len(address) > 1 and address[1]:
                 self.found.add(f"port {address[1]}")
-            return
+        elif event in ("tempfile.mkstemp", "tempfile.mkdtemp"):
+            self.own.append(os.path.realpath(os.fsdecode(args[0])))
         elif event in PATH_EVENTS:
-            path = args[PATH_EVENTS[event]]
-        else:
-            return
+            self.written(args[PATH_EVENTS[event]])
+
+    def written(self, path: Any) -> None:
         if isinstance(path, bytes):
             path = os.fsdecode(path)
-        if not isinstance(path, str) or self.off or path in (os.devnull, ":memory:"):
+        if not isinstance(path, str) or path in (os.devnull, ":memory:"):
             return
         full = os.path.realpath(path)
-        if not full.startswith((self.tmp, "/dev/", "/proc/")) and ".pyc" not in full:
+        if full.startswith(self.tmp):
+            if not full.startswith(tuple(self.own)) and full + os.sep != self.tmp:
+                self.found.add("$TMPDIR/" + full.removeprefix(self.tmp))
+        elif not full.startswith(("/dev/", "/proc/")) and ".pyc" not in full:
             self.found.add(full.removeprefix(self.top))
+            if not full.startswith(self.top) and not os.path.lexists(full):
+                self.made.add(full)
 
-    def take(self) -> list[str]:
-        found, self.found = sorted(self.found), set()
-        return found[:50]
+    def take(self) -> tuple[list[str], list[str]]:
+        """What was written since the last call, and which paths outside the tree are new."""
+        found, made = sorted(self.found), sorted(self.made)
+        self.found, self.made = set(), set()
+        return found[:50], made[:200]
 
 
 def start_writes(top: str, tmp: str) -> Writes:
@@ -161,8 +226,9 @@ def start(top: str) -> Probe:
     return watch
 
 
-def collect(watch: Probe) -> list[str]:
-    """What was seen since the last call."""
-    uses, watch.uses = sorted(watch.uses), set()
-    watch.depth = 0
-    return uses
+def collect(watch: Probe, item: pytest.Item) -> list[str]:
+    """What this test leaned on since the last call, with the shared fixtures that it asks for."""
+    uses = watch.taken()
+    for name, definitions in getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).items():
+        uses |= watch.fixtures.get(f"{definitions[-1].baseid}::{name}", set())
+    return sorted(uses)

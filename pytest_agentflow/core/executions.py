@@ -35,7 +35,10 @@ class Step:
     uses: tuple[str, ...] = ()
     writes: tuple[
         str, ...
-    ] = ()  # paths outside its TMPDIR, relative to the tree where inside it; `port 8080`
+    ] = ()  # paths that another session could use too, relative to the tree where inside it; `$TMPDIR/x`, `port 8080`
+    made: tuple[str, ...] = ()  # paths outside the tree that the process had made by then
+
+    at: float | None = None  # the moved clock when it began, epoch seconds
 
     @property
     def nodeid(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,41 +15,48 @@ NETWORK_KINDS = {
     "URLError", "HTTPError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "ConnectError", "RemoteDisconnected",
     "SSLError", "MaxRetryError", "NewConnectionError", "ClientConnectorError", "ServerDisconnectedError", "IncompleteRead",
 }  # fmt: skip
+COMPARISONS = {"AssertionError", "Failed", "failureException"}
 EXHAUSTED = re.compile(
     r"Errno (24|23|28|12|11)\]|Too many open files|No space left|Cannot allocate memory|can't start new thread"
 )
-NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|-?\d+e-?\d+")
-COMPARED = re.compile(r"assert (\S+) == (\S+)")
-TIMING_USES = {"timer", "thread", "async", "sleep", "process", "socket"}
+FLOAT = re.compile(r"-?(?:\d+\.\d*|\.\d+|\d+)(?:e[-+]?\d+)?|-?\d+e[-+]?\d+", re.IGNORECASE)
+COMPARES = re.compile(r"==|!=|<|>|isclose|almost|approx|within \d+ places|tolerance", re.IGNORECASE)
+CLOSE = 1e-6  # relative: two results that differ by less are one number, rounded in two ways
+SMALL, ROUNDED = 1e-3, 1e-12  # a greater difference (a second between two stamps) must be rounding alone
+TIMING_USES = {"timer", "thread", "async", "sleep", "process", "socket", "disk"}
 CHANCE_USES = {"random", "entropy"}
+HASH_USES = {"set", "process"}  # a child process inherits the hash seed
 
 
 def refine(category: Category, failure: Failure | None, uses: Collection[str]) -> Category:
     """Chance decides when it fails; the exception may say what fails."""
     if failure is None:
         return category
-    text = f"{failure.kind}: {failure.message}"
-    if EXHAUSTED.search(text) or failure.kind == "MemoryError":
+    if EXHAUSTED.search(f"{failure.kind}: {failure.message}") or failure.kind == "MemoryError":
         return Category.RESOURCE_EXHAUSTION
-    if failure.kind in NETWORK_KINDS or (failure.kind in ("timeout", "TimeoutError") and "socket" in uses):
+    lineage = {
+        failure.kind,
+        *failure.text.split(),
+    }  # forked runs put there what the exception derives and comes from
+    if lineage & NETWORK_KINDS or (lineage & {"timeout", "TimeoutError"} and "socket" in uses):
         return Category.NETWORK
-    if nearly_equal(failure.message):
+    if failure.kind in COMPARISONS and nearly_equal(failure.message):
         return Category.FLOAT_TOLERANCE
     return category
 
 
 def nearly_equal(message: str) -> bool:
-    """A failed comparison of two numbers that differ in their last digits only."""
-    match = COMPARED.search(message)
-    if not match:
-        return False
-    try:
-        left, right = float(match[1]), float(match[2])
-    except ValueError:
-        return False
-    if not (NUMBER.fullmatch(match[1]) or NUMBER.fullmatch(match[2])):
-        return False
-    return left != right and abs(left - right) <= 1e-6 * max(abs(left), abs(right), 1e-300)
+    """A failed comparison of two numbers that differ in their last digits only, or of their tiny difference with a limit."""
+    lines = [x for x in message.splitlines() if COMPARES.search(x)][:6]
+    for line in lines:
+        numbers = [(text, float(text)) for text in FLOAT.findall(line)]
+        for (a, x), (b, y) in itertools.pairwise(numbers):
+            if not any(set(text.lower()) & {".", "e"} for text in (a, b)) or x == y:
+                continue
+            gap, size = abs(x - y), max(abs(x), abs(y))
+            if gap <= (CLOSE if gap <= SMALL else ROUNDED) * size or (0 < abs(x) < CLOSE and abs(y) < CLOSE):
+                return True
+    return False
 
 
 def timing(uses: Collection[str]) -> Category:

@@ -41,7 +41,8 @@ class TriageReport:
     )  # (experiment, red) per run
     elsewhere: tuple[
         str, ...
-    ] = ()  # failing tests whose coverage misses every changed line: not from this change
+    ] = ()  # red or flaky tests whose coverage misses every changed line: not from this change
+    base: str = ""  # what the change is measured from
 
     @property
     def per_test(self) -> float:

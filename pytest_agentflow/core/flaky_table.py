@@ -26,6 +26,7 @@ class Sight:
     conditions: Conditions  # with the seeds that held for this very test
     fixed: bool  # everything that can be held still was held still
     prefix: int = 0  # stands for what ran before it
+    at: float | None = None  # the clock when it began
 
     @property
     def red(self) -> bool:
@@ -93,6 +94,7 @@ class Table:
                 conditions,
                 bool(job.seeds),
                 prefix,
+                step.at,
             )
             prefix = hash((prefix, step.nodeid))
             self.uses[step.nodeid] |= set(step.uses)
@@ -123,7 +125,10 @@ class Table:
         """Two verdicts on identical inputs: (green, red)."""
         groups: dict[tuple[object, ...], dict[bool, Sight]] = defaultdict(dict)
         for sight in self.sights[test]:
-            if not sight.fixed or sight.conditions.burners or sight.conditions.jitter or sight.arm in _DIRTY:
+            held = sight.fixed and not (
+                sight.conditions.burners or sight.conditions.jitter or sight.conditions.disk
+            )
+            if not held or sight.arm in _DIRTY:
                 continue
             group = groups[sight.context]
             group.setdefault(sight.red, sight)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.flaky_stats import interval
+from pytest_agentflow.core.model import Outcome
 
 MOSTLY_RED = 0.8  # a run in which more than this share fails teaches nothing about single tests
 
@@ -57,6 +59,45 @@ class PastTest:
     def score(self) -> float:
         """For ranking: the rate that is believed at least, then how much evidence there is."""
         return self.low + 0.001 * min(self.flips, 100) + 0.01 * len(self.flipped_trees[:50])
+
+
+def executions(evidence: Evidence) -> dict[str, dict[str, str]]:
+    """What judging a patch saw of each test on its two trees, as letters: identical code, so two letters are a flip."""
+    seen: dict[str, dict[str, str]] = defaultdict(dict)
+    patched = evidence.tree or evidence.base
+    told = [*((patched, *s) for s in _sessions(evidence)), *_guards(evidence, patched)]
+    for tree, nodeid, letters in told:
+        seen[tree][nodeid] = seen[tree].get(nodeid, "") + letters
+    return dict(seen)
+
+
+def _sessions(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """(test, letters) of whole sessions on the patched tree; one that moved the clock says nothing here."""
+    for layer in ("census", "reruns"):
+        facts = evidence.facts(layer)
+        for session in facts.facts.get("sessions", ()) if facts else ():
+            if session["problem"] or session.get("clock_days"):
+                continue
+            only = set(session.get("expected", session["outcomes"]))  # sentinels fail on purpose
+            yield from ((t, letter(Outcome(o))) for t, o in session["outcomes"].items() if t in only)
+            for nodeid, repeats in session.get("repeats", {}).items():
+                yield nodeid, "p" * repeats["passed"] + "f" * repeats["red"]
+
+
+def _guards(evidence: Evidence, patched: str) -> Iterator[tuple[str, str, str]]:
+    """(tree, test, letters) of guards that were red and ran again, on either tree."""
+    facts = evidence.facts("guards")
+    for name, tree in (("again", patched), ("base", evidence.base)):
+        for nodeid, outcomes in (facts.facts.get(name, {}) if facts else {}).items():
+            yield tree, nodeid, "".join(letter(Outcome(o)) for o in outcomes)
+
+
+_SILENT = (Outcome.SKIPPED, Outcome.XFAILED, Outcome.MISSING)
+
+
+def letter(outcome: Outcome) -> str:
+    """ "p", "f", or nothing where a test did not speak."""
+    return "" if outcome in _SILENT else "f" if outcome.red else "p"
 
 
 def study(runs: Iterable[PastRun]) -> tuple[PastTest, ...]:

@@ -52,6 +52,8 @@ def essential(record: FlakyRecord) -> Conditions:
         case Category.THREAD_RACE | Category.ASYNC_TIMING | Category.LOAD_SENSITIVE:
             if seen.jitter is not None:
                 return Conditions(jitter=seen.jitter)
+            if seen.disk:
+                return Conditions(disk=True)
             return Conditions(burners=seen.burners or 8)
         case Category.ORDER_VICTIM | Category.ORDER_BRITTLE | Category.NON_IDEMPOTENT:
             return Conditions()

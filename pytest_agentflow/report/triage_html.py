@@ -8,7 +8,16 @@ from itertools import combinations
 from pytest_agentflow.core.flaky import FlakyRecord
 from pytest_agentflow.core.flaky_report import TriageReport
 from pytest_agentflow.report.text import visible
-from pytest_agentflow.report.triage_words import acceptance, bound, headline, odds, price, rate, verdicts
+from pytest_agentflow.report.triage_words import (
+    acceptance,
+    bound,
+    headline,
+    odds,
+    origin,
+    price,
+    rate,
+    verdicts,
+)
 
 STYLE = """
 :root { color-scheme: light dark; --bad: #c0392b; --good: #2e7d4f; --line: #8884; }
@@ -30,7 +39,7 @@ def page(report: TriageReport) -> str:
         f"<li>{_text(line)}</li>" for line in [*odds(report), bound(report), price(report)] if line
     )
     missed = "".join(f"<li>not reached: {_text(n)}</li>" for n in report.not_reached)
-    notes = "".join(f"<li>{_text(n)}</li>" for n in report.notes)
+    notes = "".join(f"<li>{_text(n)}</li>" for n in (*origin(report), *report.notes))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>agentflow triage</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

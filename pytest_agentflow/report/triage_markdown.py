@@ -5,7 +5,16 @@ from __future__ import annotations
 from pytest_agentflow.core.flaky import FlakyRecord
 from pytest_agentflow.core.flaky_report import TriageReport
 from pytest_agentflow.report.text import one_line
-from pytest_agentflow.report.triage_words import acceptance, bound, headline, odds, price, rate, verdicts
+from pytest_agentflow.report.triage_words import (
+    acceptance,
+    bound,
+    headline,
+    odds,
+    origin,
+    price,
+    rate,
+    verdicts,
+)
 
 MOST_BYTES = 60_000  # a comment takes 64 KiB, a summary is dropped whole above 1 MiB
 
@@ -24,6 +33,7 @@ def markdown(report: TriageReport) -> str:
         f"*{price(report)}.* {_cell(bound(report))}",
         *(f"- not reached: {n}" for n in report.not_reached),
     ]
+    tail += [f"- {_cell(line)}" for line in origin(report)]
     tail += [f"- note: {_cell(n)}" for n in report.notes]
     size = sum(len(p) for p in (*parts, *tail))
     for shown, (_, group) in enumerate(groups):

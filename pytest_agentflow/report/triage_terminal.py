@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pytest_agentflow.core.flaky_report import TriageReport
 from pytest_agentflow.report.text import count, one_line, paint, visible
-from pytest_agentflow.report.triage_words import acceptance, bound, headline, odds, price, rate, verdicts
+from pytest_agentflow.report.triage_words import (
+    acceptance,
+    bound,
+    headline,
+    odds,
+    origin,
+    price,
+    rate,
+    verdicts,
+)
 
 MOST_TESTS = 6  # tests of one cause that are named
 
@@ -38,7 +47,7 @@ def _rest(report: TriageReport) -> list[str]:
     if unclear:
         lines.append(f"two verdicts, not shown twice, so not accused: {', '.join(map(visible, unclear[:5]))}")
     lines += [bound(report)] if bound(report) else []
-    lines += [f"not from this change: {visible(t)}" for t in report.elsewhere]
+    lines += map(visible, origin(report))
     lines += [f"not reached: {name}" for name in report.not_reached]
     lines += [f"note: {visible(note)}" for note in report.notes]
     return [*lines, price(report)]

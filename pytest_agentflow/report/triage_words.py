@@ -68,6 +68,15 @@ def bound(report: TriageReport) -> str:
     return f"{count(len(quiet), 'test')} showed no flip: each p < {worst:.0%} with 95 % confidence after {fewest} runs or more"
 
 
+def origin(report: TriageReport, most: int = 10) -> list[str]:
+    """Which red or flaky tests ran no line that was changed."""
+    if not report.elsewhere:
+        return []
+    more = f" and {len(report.elsewhere) - most} more" if len(report.elsewhere) > most else ""
+    names = ", ".join(report.elsewhere[:most])
+    return [f"not from this change (they run no line changed since {report.base}): {names}{more}"]
+
+
 def quarantine(report: TriageReport, expires: str) -> str:
     """Suggested entries, to be copied by a person who fills in the owner."""
     lines = ["version = 1"]

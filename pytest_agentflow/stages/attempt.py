@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_agentflow.adapters import patches
 from pytest_agentflow.adapters.files import write_json
-from pytest_agentflow.agents import registry
+from pytest_agentflow.agents import preflight, registry
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import AttemptRecord
@@ -95,7 +95,7 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
 def _review(lane: Lane, brief: Brief, patch: Patch, paid: bool, config: Mapping[str, Any]) -> Ruling | None:
     """Let adversarial reviewers try to refute an accepted patch, beside the other lanes' attempts."""
     count = lane.settings.agent_reviewers
-    count = (2 if paid else 0) if count is None else count
+    count = (preflight.REVIEWERS if paid else 0) if count is None else count
     if not count:
         return None
     earlier, sent_back = _earlier_objections(lane, brief.attempt)

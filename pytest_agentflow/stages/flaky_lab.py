@@ -18,6 +18,7 @@ from pytest_agentflow.core.triage_budget import Budget
 
 PINNED = 1  # the seed and entropy stream of everything that is held still
 MOST_KILLERS = 20
+YEAR = 365 * 86400
 
 
 class Lab:
@@ -32,7 +33,8 @@ class Lab:
         budget: Budget,
         progress: Callable[[str], None],
     ) -> None:
-        self.spec, self.tree, self.scratch, self.paths = spec, tree, scratch, tuple(paths)
+        self.spec = replace(spec, bytecode="")  # one that our sessions may write, below scratch
+        self.tree, self.scratch, self.paths = tree, scratch, tuple(paths)
         self.budget, self.progress = budget, progress
         self.began = time.monotonic()
         self.clock = float(int(time.time()))
@@ -43,22 +45,19 @@ class Lab:
         self.skipped: list[str] = []  # experiments that the budget did not reach
         self.notes: list[str] = []
         self.killers: dict[str, Outcome] = {}
+        # The first session compiles; all that are compared find the same bytecode, else orders of constant sets differ.
+        self.open(0).close()
         self.base = self.open(0)
         self.tests = self.base.collected
         self.load_factor = 8
+        self.share = 1.0  # of the budget that may be spent by now: what comes later has its part kept
         if not self.base.forks:
             self.notes.append(f"a process of its own per execution, since {self.base.why_not}")
 
     def open(self, hash_seed: int, only: Sequence[str] = ()) -> ForkServer:
         """A session under this hash seed; `only` these tests' files need to be collected."""
         paths = tuple(dict.fromkeys(test.partition("::")[0] for test in only)) or self.paths
-        server = ForkServer.start(
-            self.spec,
-            self.tree,
-            self.scratch / f"hash-{hash_seed}",
-            paths=paths,
-            hash_seed=hash_seed,
-        )
+        server = ForkServer.start(self.spec, self.tree, self.scratch, paths=paths, hash_seed=hash_seed)
         self.cpu += server.collect_cpu
         return server
 
@@ -74,9 +73,9 @@ class Lab:
     def left(self, steps: int = 0) -> bool:
         """Is there budget for so many more executions?"""
         if self.budget.seconds is not None:
-            return self.seconds + steps * self.pace() < self.budget.seconds
+            return self.seconds + steps * self.pace() < self.budget.seconds * self.share
         limit = (self.budget.per_test or 0) * max(len(self.tests), 1)
-        return self.table.steps + steps <= limit
+        return self.table.steps + steps <= limit * self.share
 
     def pace(self) -> float:
         """Seconds per execution of a test, so far."""
@@ -89,6 +88,10 @@ class Lab:
         if name not in self.skipped:
             self.skipped.append(name)
         return False
+
+    def users(self, kinds: set[str]) -> list[str]:
+        """Tests that were seen leaning on any of these."""
+        return [t for t in self.tests if self.table.uses[t] & kinds and t not in self.killers]
 
     # running -------------------------------------------------------------------------------------
 
@@ -110,6 +113,19 @@ class Lab:
             keep_files=keep,
             timeout=self.timeout(n),
             each=self.each * (6 if changes.get("burners") else 1),
+        )
+
+    def plain(self, ids: Sequence[str], arm: str) -> Job:
+        """One order with nothing held still: as on any day, at any hour, with seeds nobody chose."""
+        n, draw = len(ids), self.random.randrange
+        return Job(
+            ids=tuple(ids),
+            conditions=Conditions(clock=self.clock + draw(YEAR) + self.random.random()),
+            seeds=tuple(draw(1 << 31) for _ in range(n)),
+            entropies=tuple(draw(1 << 31) for _ in range(n)),
+            label=arm,
+            timeout=self.timeout(n),
+            each=self.each,
         )
 
     def timeout(self, n: int) -> float:

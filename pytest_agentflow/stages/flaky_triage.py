@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_agentflow.adapters.sessions import RunSpec
-from pytest_agentflow.core.conditions import Conditions
-from pytest_agentflow.core.executions import Job
 from pytest_agentflow.core.flaky import Category, FlakyRecord
 from pytest_agentflow.core.flaky_causes import shared_causes
 from pytest_agentflow.core.flaky_report import TestLine, TriageReport
@@ -21,7 +19,13 @@ from pytest_agentflow.stages.flaky_order import complete
 from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
 
 TIMELINE = 160  # runs shown per flaky test
-SAMPLE = 10  # plain runs per flaky test, apart from those that looked for failures
+SAMPLES = (
+    30,
+    20,
+    10,
+)  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
+# Shares of the budget by which a stage has to end, so that what follows it can be done.
+SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.8, 0.9
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
@@ -48,15 +52,17 @@ def run_triage(
     """Triage the tests that `args` select in `tree`, a working copy that is ours to write in."""
     lab = Lab(spec, tree, out / "scratch", args, budget, progress)
     try:
+        lab.share = SCREENING
         screen(lab)
         lab.progress("diagnosis")
-        records = [r for t in suspects(lab) if (r := diagnose(lab, t))]
-        records = sample(lab, complete(lab, records))
+        lab.share = DIAGNOSIS
+        records = complete(lab, [r for t in suspects(lab) if (r := diagnose(lab, t))])
         spend_the_rest(lab)
+        lab.share = SEARCHING
         known = {r.nodeid for r in records}
-        late = [r for t in suspects(lab) if t not in known and (r := diagnose(lab, t))]
-        records = [*records, *(_measured(lab, r) for r in late)]
-        return report(lab, share_causes(lab, records))
+        records += [r for t in suspects(lab) if t not in known and (r := diagnose(lab, t))]
+        lab.share = 1.0
+        return report(lab, share_causes(lab, sample(lab, records)))
     finally:
         lab.close()
 
@@ -87,23 +93,17 @@ def share_causes(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
 
 
 def sample(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
-    """How often they fail when nothing is held still: a fixed number of runs, decided before the first."""
+    """How often they fail when nothing is held still: a fixed number of runs, decided before the first.
+
+    Every run has seeds of its own for every test, and an hour of its own.
+    """
     tests = [r.nodeid for r in records if r.category in MEASURED]
-    if tests and lab.reach("the failure rates of flaky tests", SAMPLE * len(tests)):
-        lab.progress("failure rates")
-        for _ in range(SAMPLE):
-            seed = lab.random.randrange(1 << 31)
-            lab.run(
-                [
-                    Job(
-                        tuple(tests),
-                        Conditions(seed=seed),
-                        label="sample",
-                        timeout=lab.timeout(len(tests)),
-                        each=lab.each,
-                    )
-                ]
-            )
+    runs = next((n for n in SAMPLES if tests and lab.left(n * len(tests))), 0)
+    if not runs and tests:
+        lab.reach("the failure rates of flaky tests", SAMPLES[-1] * len(tests))
+    lab.progress("failure rates")
+    for _ in range(runs):
+        lab.run([lab.plain(tests, "sample")])
     return [_measured(lab, record) for record in records]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_agentflow.adapters import coverage_map, snapshot
+from pytest_agentflow.adapters import coverage_map, history, snapshot
 from pytest_agentflow.adapters.sessions import run_session
 from pytest_agentflow.child.recorder import ENVIRONMENT as RECORDER_ENVIRONMENT
 from pytest_agentflow.core.events import OBSERVED, content_key
@@ -38,6 +38,7 @@ def observe(run: Run, number: int, tree: str) -> Observation:
         shutil.rmtree(workspace, ignore_errors=True)
         shutil.rmtree(scratch, ignore_errors=True)
     run.save_observation(observation)
+    history.append(run.directory.parent.parent, tree, observation.results, f"observe of {run.id}")
     run.journal.append(OBSERVED, {**summary(observation), "round": number, "key": key})
     return observation
 

@@ -35,7 +35,9 @@ def triage_round(run: Run, number: int, observation: Observation) -> TriageResul
         workspace = run.temp / f"triage-{number}"
         try:
             snapshot.materialise(run.snapshot(observation.tree), workspace)
-            result = triage(failing, observation, _fresh(run, workspace), run.settings.agent_triage_runs)
+            result = triage(
+                failing, observation, _fresh(run, workspace, observation.tree), run.settings.agent_triage_runs
+            )
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
             shutil.rmtree(run.temp / f"triage-{number}-scratch", ignore_errors=True)
@@ -75,7 +77,7 @@ def _rerun(ids: Sequence[str], run_fresh: RunFresh, hash_seed: int) -> Rerun:
     return Rerun(tuple(ids), {t: r.outcome for t, r in record.results.items()}, hash_seed)
 
 
-def _fresh(run: Run, workspace: Path) -> RunFresh:
+def _fresh(run: Run, workspace: Path, tree: str) -> RunFresh:
     scratch = workspace.with_name(workspace.name + "-scratch")
 
     def run_fresh(ids: Sequence[str], hash_seed: int) -> SessionRecord:
@@ -89,7 +91,7 @@ def _fresh(run: Run, workspace: Path) -> RunFresh:
             hash_seed=hash_seed,
             ordered=True,
         )
-        history.append(run.directory.parent.parent, run.base.tree, record.results, f"triage of {run.id}")
+        history.append(run.directory.parent.parent, tree, record.results, f"triage of {run.id}")
         return record
 
     return run_fresh

@@ -26,12 +26,21 @@ def test_a_selection_is_triaged_in_a_copy_and_the_tree_stays_as_it_was(tmp_path:
     git = ["git", "-C", str(tmp_path), "-c", "user.email=a@b.c", "-c", "user.name=n"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *words], check=True)
+    (tmp_path / "prices.py").write_text("def price():\n    return 3\n")  # changed since, and run by no test
+    before = subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True).stdout
     command = [sys.executable, "-m", "pytest", "--flaky-triage", "60x", "tests"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 flaky tests of 3" in done.stdout
     assert "fails after tests/test_shop.py::test_add" in done.stdout
     [found] = (tmp_path / ".agentflow" / "triage").glob("*/triage.json")
-    assert {r["category"] for r in json.loads(found.read_text())["records"]} == {"order_victim", "timezone"}
+    told = json.loads(found.read_text())
+    assert {r["category"] for r in told["records"]} == {"order_victim", "timezone"}
+    assert sorted(told["elsewhere"]) == [
+        "tests/test_shop.py::test_cart_is_empty",
+        "tests/test_shop.py::test_hour",
+    ]
+    assert "not from this change" in done.stdout
     assert list((tmp_path / ".agentflow" / "history").glob("*.jsonl"))
-    assert not subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True).stdout
+    after = subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True).stdout
+    assert after == before

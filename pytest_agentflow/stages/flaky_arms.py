@@ -1,0 +1,109 @@
+"""Which tests flip under another hash seed, zone or clock, beside another session, or on a busy machine?
+
+The cheap experiments with conditions, on many tests at once. A flip here is a suspicion; `flaky_diagnose` asks each suspect alone.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from pytest_agentflow.core.flaky_causes import HASH_USES, TIMING_USES
+from pytest_agentflow.core.flaky_table import differing
+from pytest_agentflow.stages.flaky_evidence import at_once
+from pytest_agentflow.stages.flaky_lab import Lab
+from pytest_agentflow.stages.flaky_spread import clock_points
+
+HASH_ALL, HASH_USERS, HASH_AGAIN = 2, 16, 4
+# POSIX: the sign is the other way round.
+ZONES_ALL = ("<+14>-14", "<-12>12")
+ZONES_USERS = (
+    "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0", "AEST-10AEDT,M10.1.0,M4.1.0/3", "<+0530>-5:30",
+    *(f"<{-h:+03d}>{h}" for h in (-9, 7, -2, 3, -6, 10, -12, 5, -4, 1, -1, 8)),
+)  # fmt: skip
+CLOCK_FIRST, CLOCK_POINTS = 12, 36
+LATE_ROUNDS, LOAD_ROUNDS, DISK_ROUNDS = 5, 3, 3
+
+
+def hashes(lab: Lab) -> None:
+    """One process per hash seed; a flip is asked alone there and then, while that process lives."""
+    lab.progress("hash seeds")
+    for seed in range(1, HASH_USERS + 1):
+        everybody = seed <= HASH_ALL
+        ids = [t for t in lab.tests if t not in lab.killers] if everybody else lab.users(HASH_USES)
+        if not ids or not lab.reach(f"hash seeds above {seed - 1}", len(ids)):
+            break
+        with lab.open(seed, () if everybody else ids) as server:
+            ids = [t for t in ids if t in set(server.collected)]
+            sights = lab.run([lab.job(ids, "hash")], server=server)
+            for test in differing(lab.table, sights[0] if sights else [], ids):
+                if len(lab.table.of(test, "hash-alone")) < 4:
+                    lab.run([lab.job((test,), "hash-alone")] * 2, server=server)
+    _other_processes(lab)
+
+
+def _other_processes(lab: Lab) -> None:
+    """The seeds that made tests flip, and the first, in new processes: does the verdict follow the seed or the process?"""
+    flipped = {
+        t: {s.conditions.hash_seed for s in lab.table.of(t, "hash-alone")}
+        for t in lab.tests
+        if lab.table.of(t, "hash-alone")
+    }
+    seeds = sorted({seed for own in flipped.values() for seed in own})[:HASH_AGAIN]
+    for seed in (0, *seeds):
+        ids = [t for t, own in flipped.items() if seed in own or not seed]
+        if ids and lab.reach("hash seeds in other processes", 2 * len(ids)):
+            with lab.open(seed, ids) as server:
+                for test in ids:
+                    lab.run([lab.job((test,), "hash-again")] * 2, server=server)
+
+
+def zones(lab: Lab) -> None:
+    lab.progress("time zones")
+    everything = [t for t in lab.tests if t not in lab.killers]
+    for zone in ZONES_ALL:
+        if lab.reach("time zones", len(everything)):
+            lab.run([lab.job(everything, "zone", zone=zone)])
+    leaning = lab.users({"zone", "clock"})
+    for zone in ZONES_USERS:
+        open_ = [t for t in leaning if len({s.red for s in lab.table.of(t, "zone", "alone")}) < 2]
+        if open_ and lab.reach("more time zones", len(open_)):
+            lab.run([lab.job(open_, "zone", zone=zone)])
+
+
+def clocks(lab: Lab, first: int, last: int) -> None:
+    """Points at which hour, minute, second, day and month all differ, and the uptime with them."""
+    lab.progress("other times")
+    tests = lab.users({"clock", "zone", "timer"})
+    for point in islice(clock_points(lab.clock, last), first, None):
+        open_ = [t for t in tests if len({s.red for s in lab.table.of(t, "clock")}) < 2]
+        if open_ and lab.reach("other times of day and year", len(open_)):
+            lab.run([lab.job(open_, "clock", clock=point)])
+
+
+def pairs(lab: Lab) -> None:
+    """Two sessions at once, each with the same test: those that write outside their TMPDIR or open ports."""
+    lab.progress("two at once")
+    for test in lab.tests:
+        if not lab.table.writes[test] or test in lab.killers:
+            continue
+        if not lab.reach("two sessions at once", 4):
+            return
+        for _ in range(2):
+            at_once(lab, test, test)
+
+
+def load(lab: Lab) -> None:
+    """On one core beside CPU hogs, for tests that lean on timing; the same runs at rest to compare with."""
+    lab.progress("late threads, and under load")
+    threaded = lab.users({"thread"})
+    for seed in range(2, LATE_ROUNDS + 2):
+        if threaded and lab.reach("late threads", len(threaded)):
+            lab.run([lab.job(threaded, "jitter", jitter=seed)])
+    tests = lab.users(TIMING_USES)
+    for _ in range(LOAD_ROUNDS):
+        if tests and lab.reach("runs under load", 2 * len(tests)):
+            lab.run([lab.job(tests, "rest"), lab.job(tests, "load", burners=lab.load_factor)])
+    writers = [t for t in tests if lab.table.writes[t] or "disk" in lab.table.uses[t]]
+    for _ in range(DISK_ROUNDS):
+        if writers and lab.reach("runs beside a busy disk", len(writers)):
+            lab.run([lab.job(writers, "disk", disk=True)])

@@ -1,0 +1,130 @@
+"""Which input moves a verdict: the hash seed, the clock, the zone, the seed of chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_agentflow.core.flaky import Category, FlakyRecord
+from pytest_agentflow.core.flaky_causes import clock_kind, refine
+from pytest_agentflow.core.flaky_table import Sight
+from pytest_agentflow.stages.flaky_evidence import alone, made, steady
+from pytest_agentflow.stages.flaky_lab import PINNED, Lab
+from pytest_agentflow.stages.flaky_spread import GOLDEN
+
+SECONDS = tuple(
+    60 * (n * GOLDEN % 1) for n in range(15)
+)  # of a minute, with no period in common with any window
+HOURS = range(24)
+
+
+def hash_seed(lab: Lab, test: str) -> FlakyRecord | None:
+    """Other processes with another PYTHONHASHSEED, everything else equal; or other processes with the same one."""
+    base, there = alone(lab, test), lab.table.of(test, "hash-alone", "hash-again")
+    if base is None or not there:
+        return None
+    by_process: dict[tuple[int, str], list[Sight]] = {(0, "alone"): [base[1]]}
+    for sight in there:
+        by_process.setdefault((sight.conditions.hash_seed, sight.arm), []).append(sight)
+    if any(len({s.red for s in sights}) > 1 for sights in by_process.values()):
+        return None  # not even one process agrees with itself
+    by_seed: dict[int, dict[bool, Sight]] = {}
+    for (seed, _), sights in by_process.items():
+        by_seed.setdefault(seed, {})[sights[0].red] = sights[0]
+    both = next((found for found in by_seed.values() if len(found) > 1), None)
+    if both is not None:
+        why = "the verdict follows the process, not the hash seed: memory addresses, as id() and default hashes give them"
+        return made(test, Category.RANDOMNESS, why, both[False], both[True], confidence=0.8)
+    other = next((found[not base[0]] for found in by_seed.values() if base[0] not in found), None)
+    if other is None:
+        return None
+    sweep = lab.table.of(test, "hash")
+    why = f"the verdict follows PYTHONHASHSEED: red under {sum(s.red for s in sweep)} of {len(sweep)} seeds"
+    green, red = (base[1], other) if other.red else (other, base[1])
+    return made(test, Category.HASH_SEED, why, green, red, confidence=0.99)
+
+
+def clock(lab: Lab, test: str) -> FlakyRecord | None:
+    """Other times, the zone held still."""
+    seen = lab.table.of(test, "clock")
+    base = alone(lab, test)
+    if base is not None:
+        seen = [*seen, base[1]]
+    red = _time_of(lab, test, [s for s in seen if s.red], red=True)
+    green = _time_of(lab, test, [s for s in seen if not s.red], red=False) if red else None
+    if red is None or green is None:
+        return None
+    hours, seconds = _sweeps(lab, test, red.conditions.clock or lab.clock)
+    kind = clock_kind(hours, seconds)
+    if kind is Category.TIME_OF_DAY:
+        why = (
+            f"fails at these hours of the day: {', '.join(f'{n:02d}' for n, bad in enumerate(hours) if bad)}"
+        )
+    elif len(set(seconds)) > 1:
+        why = f"fails in a window of the clock: {sum(seconds)} of {len(seconds)} seconds spread over a minute"
+    else:
+        why = "the verdict follows the date"
+    return made(test, kind, why, green, red)
+
+
+def _time_of(lab: Lab, test: str, sights: Sequence[Sight], *, red: bool) -> Sight | None:
+    """A moment at which it has this verdict alone, twice. In a longer run the test began later than the run's clock."""
+    for sight in sights[:3]:
+        there = steady(lab, test, clock=sight.at or sight.conditions.clock)
+        if there is not None and there[0] is red:
+            return there[1]
+    return None
+
+
+def _sweeps(lab: Lab, test: str, moment: float) -> tuple[list[bool], list[bool]]:
+    """Its verdicts at the hours of that day, and at seconds (and parts of them) of that minute."""
+    minute, day = moment - moment % 60, moment - moment % 86400
+    points = [minute + second for second in SECONDS]
+    seconds = [s.red for at in points if (s := lab.once((test,), "sweep", clock=at))]
+    if len(set(seconds)) > 1:
+        return seconds[:1], seconds
+    points = [day + n * 3600 + moment % 3600 for n in HOURS]
+    return [s.red for at in points if (s := lab.once((test,), "sweep", clock=at))], seconds
+
+
+def zone(lab: Lab, test: str) -> FlakyRecord | None:
+    """Other zones, the clock held still."""
+    base, seen = alone(lab, test), lab.table.of(test, "zone")
+    if base is None:
+        return None
+    for sight in (s for s in seen if s.red is not base[0]):
+        there = steady(lab, test, zone=sight.conditions.zone)
+        if there is None or there[0] is base[0]:
+            continue
+        green, red = (base[1], there[1]) if there[0] else (there[1], base[1])
+        bad = [s.conditions.zone for s in seen if s.red]
+        why = f"the verdict follows TZ: red in {len(bad)} of {len(seen)} zones" + (
+            f", e.g. {bad[0]}" if bad else ""
+        )
+        return made(test, Category.TIMEZONE, why, green, red, confidence=0.97)
+    return None
+
+
+def chance(lab: Lab, test: str) -> FlakyRecord | None:
+    """Another seed, the same seed: who decides?"""
+    seen = [s for s in lab.table.of(test, "suite", "alone", "chance") if s.conditions.seed is not None]
+    for sight in _one_of_each(seen, lab.table.red(test, "alone")):
+        seed, entropy = sight.conditions.seed, sight.conditions.entropy
+        both = steady(lab, test, seed=seed, entropy=entropy)
+        base = alone(lab, test)
+        if both is None or base is None or both[0] is base[0]:
+            continue
+        by_seed = steady(lab, test, seed=seed, entropy=PINNED)
+        category = Category.RANDOMNESS
+        if by_seed is not None and by_seed[0] is both[0]:
+            category, both = Category.RNG_UNSEEDED, by_seed
+        green, red = (base[1], both[1]) if both[0] else (both[1], base[1])
+        source = "the seed of random" if category is Category.RNG_UNSEEDED else "the system's entropy"
+        why = f"the verdict follows {source}: the same seed gives the same verdict, another seed another"
+        category = refine(category, red.failure, lab.table.uses[test])
+        return made(test, category, why, green, red)
+    return None
+
+
+def _one_of_each(seen: Sequence[Sight], base: bool | None) -> list[Sight]:
+    """A few sights whose verdict is not the one it has alone."""
+    return [s for s in seen if s.red is not base and s.conditions.seed != PINNED][:3]
