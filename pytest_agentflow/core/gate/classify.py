@@ -67,6 +67,8 @@ def _line(standing: Standing, setting: Setting) -> TestLine:
     if base is None and standing.state is State.PASSED:
         return TestLine(standing.identity, Status.PASSED, worth=Worth.PASSED, known=False)
     marks = sorted(_marks(standing, base, setting), key=lambda mark: RANK[mark.status])
+    if len(marks) == 1:
+        return marks[0]
     others = dict.fromkeys(mark.status for mark in marks if mark.status is not marks[0].status)
     return replace(marks[0], worth=min(mark.worth for mark in marks), also=tuple(others))
 
