@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pytest_agentflow.adapters import organisation, prices
@@ -15,24 +15,16 @@ from pytest_agentflow.errors import AgentflowError
 
 PILOT = 5  # paid attempts made first…
 FAN_OUT = 10  # …when more than this many are planned
-CONTEXT = 200_000  # tokens that one request can hold
-
-
-@dataclass(frozen=True, slots=True)
-class WorstCase:
-    """The most that one attempt can use. `usd` is None when no price is known."""
-
-    agent: str
-    tokens: int
-    usd: float | None
-    why: str
+REVIEWERS = 2  # of a paid agent's accepted patch, unless the user says otherwise
+REVIEWER = "reviewer"
 
 
 def cascade_of(asked: str, sections: Mapping[str, Mapping[str, Any]], model: str | None) -> tuple[str, ...]:
     """The agents a value of --agent stands for. `auto` is the search, then the model that the user configured."""
     if asked != "auto":
         return tuple(name.strip() for name in asked.split(",") if name.strip())
-    configured = "anthropic" if model or "anthropic" in sections else next(iter(sections), None)
+    named = [name for name in sections if name not in ("search", REVIEWER)]
+    configured = "anthropic" if model or "anthropic" in sections else next(iter(named), None)
     return ("search", configured) if configured else ("search",)
 
 
@@ -48,12 +40,17 @@ def preflight(
     tokens: int | None = None,
     attempts: int | None = None,
     secrets: Mapping[str, str] | None = None,
+    reviewers: int | None = None,
 ) -> Decision:
     """Resolve and check every agent of the cascade; raises AgentflowError for whatever must be settled first.
 
-    `configs` holds each agent's section, the general options merged in; `secrets` what the controller holds.
+    `configs` holds each agent's section, the general options merged in, and the reviewers' as `reviewer`; `secrets`
+    what the controller holds. Reviewers of free agents' patches cost money too, so they need the same consent.
     """
     agents = {name: registry.resolve(name, configs.get(name, {})) for name in cascade}
+    if reviewers and not any(agent.paid for agent in agents.values()):
+        agents[REVIEWER] = AnthropicAgent(REVIEWER, configs.get(REVIEWER, {}))
+        cascade = (*cascade, REVIEWER)
     paid = frozenset(name for name, agent in agents.items() if agent.paid)
     situation = Situation(
         asked=asked,
@@ -73,6 +70,8 @@ def preflight(
     if decision.usd is not None:
         for name in decision.agents:
             _priced(name, agents[name], configs.get(name, {}))
+        if reviewers != 0 and decision.spends:
+            _priced(REVIEWER, AnthropicAgent(REVIEWER, configs.get(REVIEWER, {})), configs.get(REVIEWER, {}))
     return decision
 
 
@@ -97,9 +96,8 @@ def _usable(
                 "set it in the environment of pytest, or use --agent search, which needs none",
             )
         left = tuple(n for n in decision.agents if n != name)
-        return replace(
-            decision, agents=left, ask=False, notes=(*decision.notes, f"{name} is left out: {KEY} is not set")
-        )
+        note = f"{name} is left out: {KEY} is not set"
+        return replace(decision, agents=left, ask=False, spends=False, notes=(*decision.notes, note))
     return decision
 
 
@@ -112,35 +110,3 @@ def _priced(name: str, agent: Any, config: Mapping[str, Any]) -> None:
             f"agent {name!r} states no price, so a cap in dollars cannot hold",
             f"add max_usd = … (the most one attempt may cost) to [tool.agentflow.agents.{name}]",
         )
-
-
-def worst_case(name: str, config: Mapping[str, Any]) -> WorstCase:
-    """What one attempt of this agent can use at the most, caps aside."""
-    agent = registry.resolve(name, config)
-    if not agent.paid:
-        return WorstCase(name, 0, 0.0, "free")
-    if isinstance(agent, CommandAgent):
-        section = agent.section
-        return WorstCase(name, section.max_tokens, section.max_usd or None, "as stated in its section")
-    if isinstance(agent, AnthropicAgent):
-        s = agent.settings
-        price = prices.find(s.model, config.get("prices", {}))
-        usd = s.max_turns * price.worst(CONTEXT - s.max_tokens, s.max_tokens) if price else None
-        return WorstCase(
-            name, s.max_turns * CONTEXT, usd, f"{s.max_turns} turns with a full context of {CONTEXT:,} tokens"
-        )
-    return WorstCase(name, 0, None, "the agent states no worst case")
-
-
-def bound(
-    cases: Sequence[WorstCase], attempts: int, usd: float | None, tokens: int | None
-) -> tuple[int, float | None]:
-    """Worst-case tokens and dollars of a plan: every attempt at its worst, or the cap where that is less."""
-    most_tokens = attempts * max((c.tokens for c in cases), default=0)
-    dollars = [c.usd for c in cases]
-    most_usd = (
-        None if any(d is None for d in dollars) else attempts * max((d or 0.0 for d in dollars), default=0.0)
-    )
-    if usd is not None:
-        most_usd = usd if most_usd is None else min(usd, most_usd)
-    return min(most_tokens, tokens) if tokens is not None else most_tokens, most_usd

@@ -18,6 +18,7 @@ from pytest_agentflow.core.redact import Redactor
 MAX_TOKENS = 2_000
 SOURCE_CAP = 12_000
 SECONDS = 120.0
+PROMPT_CAP = 120_000  # tokens of one question at the most: a byte is never more than one
 
 SYSTEM = """\
 You predict what tests do. For each test that is named, say whether it passes or fails on the code exactly as it is shown,

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_agentflow.core.model import Spend
 
 NANO = 1_000_000_000
+PROBE = "probe"  # the account of the calls that are made before a fan-out
 Entry = Mapping[str, Any]
 
 
@@ -148,6 +149,11 @@ class Ledger:
         self._post({"entry": "begin", "attempt": attempt, "unit": unit})
         return None
 
+    def open(self, account: str) -> None:
+        """An account for calls beside the attempts: charged as they are, and not counted as one."""
+        if account not in self._attempts:
+            self._post({"entry": "begin", "attempt": account, "unit": account, "counted": False})
+
     def reserve(
         self, attempt: str, *, tokens: int, usd: float, seconds: float = 0.0
     ) -> Reservation | Refusal:
@@ -207,7 +213,7 @@ class Ledger:
 
     def _apply(self, entry: Entry) -> None:
         if entry["entry"] == "begin":
-            self._apply_begin(entry["attempt"], entry["unit"])
+            self._apply_begin(entry["attempt"], entry["unit"], int(entry.get("counted", True)))
         elif entry["entry"] == "reserve":
             self._serial += 1
             held = Reservation(
@@ -223,13 +229,13 @@ class Ledger:
                 account.spent = account.spent + spend
                 account.nano += nano_dollars(spend.usd)
 
-    def _apply_begin(self, attempt: str, unit: str) -> None:
+    def _apply_begin(self, attempt: str, unit: str, counted: int) -> None:
         if attempt in self._attempts:
             return
         self._attempts[attempt] = Account(self.caps.attempt)
         self._unit_of[attempt] = unit
         for _, account in self._accounts(attempt):
-            account.attempts += 1
+            account.attempts += counted
 
     def _hold(self, held: Reservation, sign: int) -> None:
         for _, account in self._accounts(held.attempt):

@@ -61,6 +61,7 @@ class Decision:
     tokens: int | None
     attempts: int | None
     ask: bool = False
+    spends: bool = False  # some agent that may run costs money; without one nobody reviews for money either
     notes: tuple[str, ...] = ()
 
 
@@ -78,13 +79,13 @@ def decide(situation: Situation, organisation: Organisation) -> Decision:
         )
     if not paid or capped:
         ask = bool(paid) and situation.watched and not situation.confirmed
-        return Decision(agents, usd, tokens, attempts, ask, tuple(notes))
+        return Decision(agents, usd, tokens, attempts, ask, bool(paid), tuple(notes))
     if situation.watched:
-        return Decision(agents, usd, tokens, attempts, not situation.confirmed, tuple(notes))
+        return Decision(agents, usd, tokens, attempts, not situation.confirmed, True, tuple(notes))
     if automatic:
         free = tuple(name for name in agents if name not in situation.paid)
         notes.append(f"no cap was given and nobody can be asked here: {', '.join(paid)} is left out")
-        return Decision(free, usd, tokens, attempts, False, tuple(notes))
+        return Decision(free, usd, tokens, attempts, notes=tuple(notes))
     raise AgentflowError(
         f"agent {paid[0]!r} costs money, there is no terminal to ask on, and no cap was given",
         "add --agent-budget-usd or --agent-budget-tokens",

@@ -14,7 +14,7 @@ from pytest_agentflow.core.model import AttemptResult
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One refused attempt. `behaviour`: outcomes of the tests that were judged, by node id; empty when not measured."""
+    """One refused attempt. `behaviour`: what the judged tests did, by node id; empty when not measured."""
 
     id: str
     cluster: str
@@ -35,8 +35,13 @@ class SameWrong:
 
     @property
     def label(self) -> str:
-        """As the transcript says it."""
+        """Its short name."""
         return f"same_wrong_patch x{len(self.ids)}"
+
+    @property
+    def words(self) -> str:
+        """As the transcript says it."""
+        return f"{self.label} ({self.how}): {', '.join(self.ids)} count as one"
 
     @property
     def warning(self) -> str:
@@ -47,11 +52,13 @@ class SameWrong:
         )
 
 
-def tried_from(result: AttemptResult, cluster: str, behaviour: Mapping[str, str] | None = None) -> Tried:
-    """An attempt's result as this module compares it."""
-    return Tried(
-        result.id, cluster, result.agent, result.patch.text, result.verdict.reason, dict(behaviour or {})
-    )
+def turned_down(results: Iterable[AttemptResult], cluster: str) -> list[Tried]:
+    """The results of one unit that were turned down, as this module compares them."""
+    return [
+        Tried(r.id, cluster, r.agent, r.patch.text, r.verdict.reason, r.behaviour)
+        for r in results
+        if not r.verdict.kind.accepted
+    ]
 
 
 def same_wrong(tried: Iterable[Tried]) -> tuple[SameWrong, ...]:

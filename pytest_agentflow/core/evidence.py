@@ -42,6 +42,14 @@ class Evidence:
         encoded: dict[str, Any] = codec.encode(self)
         return encoded
 
+    def behaviour(self) -> dict[str, str]:
+        """What each test did under the patch, its failure included; to compare patches by, never to be shown."""
+        census = self.facts("census")
+        sessions = census.facts.get("sessions") if census else None
+        first = sessions[0] if sessions else {}
+        failed = {i: f"{f['kind']}: {f['message']}" for i, f in first.get("failures", {}).items()}
+        return {i: failed.get(i, outcome) for i, outcome in first.get("outcomes", {}).items()}
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Evidence:
         return codec.decode(cls, data)

@@ -271,3 +271,4 @@ class AttemptResult:
     message: str = ""
     candidates: int = 0
     notes: Mapping[str, object] = field(default_factory=dict)
+    behaviour: Mapping[str, str] = field(default_factory=dict)  # what each judged test did, by node id

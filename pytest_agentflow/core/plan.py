@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pytest_agentflow.core.correlated import same_wrong, tried_from
+from pytest_agentflow.core.correlated import same_wrong, turned_down
 from pytest_agentflow.core.events import content_key
 from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, VerdictKind
@@ -142,7 +142,7 @@ def follow_up(attempt: Attempt, tried: Sequence[AttemptResult], bounds: Bounds) 
 
     A lost attempt is made again by the same agent. The search runs once per input; a refused or weak patch of the search
     goes on to the next agent of the cascade, which is told what was tried. Other agents get `retries` attempts, each
-    fresh; the same patch twice ends the unit.
+    fresh; one that is told of a repeated patch and writes it once more ends the unit.
     """
     last = tried[-1].verdict
     lost = sum(r.verdict.kind is VerdictKind.LOST for r in tried)
@@ -156,17 +156,17 @@ def follow_up(attempt: Attempt, tried: Sequence[AttemptResult], bounds: Bounds) 
     by_agent = [r for r in tried if r.agent == agent and r.verdict.kind is not VerdictKind.LOST]
     if last.kind is not VerdictKind.LOST:
         exhausted = (
-            agent == "search" or len(by_agent) >= bounds.retries or _repeats(by_agent) or last.kind.accepted
+            agent == "search"
+            or len(by_agent) >= bounds.retries
+            or _insists(by_agent, attempt.cluster)
+            or last.kind.accepted
         )
         if exhausted:
             later = bounds.agents[bounds.agents.index(agent) + 1 :] if agent in bounds.agents else ()
             if not later:
                 return None
             agent = later[0]
-    same = [
-        group.warning
-        for group in same_wrong(tried_from(r, attempt.cluster) for r in tried if not r.verdict.kind.accepted)
-    ]
+    same = [group.warning for group in same_wrong(turned_down(tried, attempt.cluster))]
     history = (*(h for h in attempt.history if not h.startswith("same_wrong_patch")), _told(tried[-1]), *same)
     retry = attempt.retry + 1
     stem = attempt.id.split("-", 2)
@@ -181,12 +181,10 @@ def follow_up(attempt: Attempt, tried: Sequence[AttemptResult], bounds: Bounds) 
     )
 
 
-def _repeats(results: Sequence[AttemptResult]) -> bool:
-    return (
-        len(results) >= 2
-        and bool(results[-1].patch.text)
-        and results[-1].patch.text == results[-2].patch.text
-    )
+def _insists(results: Sequence[AttemptResult], cluster: str) -> bool:
+    """The last patch was written before, the next attempt was told so, and it came again."""
+    groups = same_wrong(turned_down(results, cluster))
+    return any(len(group.ids) > 2 and group.ids[-1] == results[-1].id for group in groups)
 
 
 def _told(result: AttemptResult) -> str:
@@ -217,6 +215,20 @@ def reaches(rate: tuple[int, int], threshold: float | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """The worst case of a plan: everything together within the caps, what is paid once, and what each attempt costs.
+
+    `usd` is None when some price is not known and no cap in dollars holds.
+    """
+
+    attempts: int = 0
+    tokens: int = 0
+    usd: float | None = 0.0
+    fixed: str = ""
+    each: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Questions:
     """The three questions asked before any launch, in numbers, with a verdict in words."""
 
@@ -229,7 +241,9 @@ class Questions:
     overlapping: int
     attempts: int
     worst_tokens: int
-    worst_usd: float
+    worst_usd: float | None  # None: some price is not known
+    fixed: str  # what is paid once, in words
+    each: tuple[str, ...]  # what each attempt may cost, in words
     verdict: str
 
 
@@ -239,12 +253,10 @@ def questions(
     flaky: int,
     suite_seconds: float,
     coverage: tuple[int, int],
-    worst: tuple[int, int, float],
+    bill: Bill,
     searches: bool = True,
 ) -> Questions:
-    """Answer: verifiable? decomposable? mechanical? `coverage` is (covered, all) lines of the suspects' files;
-    `worst` is (attempts, tokens, dollars).
-    """
+    """Answer: verifiable? decomposable? mechanical? `coverage` is (covered, all) lines of the suspects' files."""
     paths = [{s.unit.path for s in c.suspects[:3]} for c in clusters]
     overlapping = sum(1 for i, a in enumerate(paths) for b in paths[i + 1 :] if a & b)
     share = coverage[0] / coverage[1] if coverage[1] else 0.0
@@ -262,9 +274,11 @@ def questions(
         suite_seconds=round(suite_seconds, 3),
         clusters=len(clusters),
         overlapping=overlapping,
-        attempts=worst[0],
-        worst_tokens=worst[1],
-        worst_usd=worst[2],
+        attempts=bill.attempts,
+        worst_tokens=bill.tokens,
+        worst_usd=bill.usd,
+        fixed=bill.fixed,
+        each=bill.each,
         verdict="; ".join(words),
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
+from pytest_agentflow.core.budget import PROBE, Caps, Ledger
 from pytest_agentflow.core.model import Finding, FindingStatus, Spend
 from pytest_agentflow.report import targets as target_states
 from pytest_agentflow.report.model import (
@@ -38,7 +39,8 @@ def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]])
     stop_reason = str(reported.get("stop_reason") or _last(session, "interrupted").get("reason") or "")
     began = float(events[0].get("t", 0.0)) if events else 0.0
     rounds = _rounds(events)
-    attempts = _attempts(events, directories, began)
+    ledger = Ledger.restore(Caps(), _said_by_agents(events, "ledger", "entry"))
+    attempts = _attempts(events, directories, began, ledger)
     code = reported.get("exit_code")
     before, after = _rates(rounds, reported)
     return RunReport(
@@ -55,12 +57,13 @@ def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]])
         rounds=rounds,
         attempts=attempts,
         targets=target_states.judge(rounds, attempts, stop_reason, finished=code not in (None, 2)),
-        spend=sum((a.spend for a in attempts), Spend()),
+        spend=sum((a.spend for a in attempts), ledger.totals(attempt=PROBE).spend),
         before=before,
         after=after,
         exit_code=code,
         stop_reason=stop_reason,
         delivered=_delivered(reported.get("delivered") or {}),
+        probe=tuple(_said_by_agents(events, "probe", "line")),
         unknown_events=sum(e.get("event") not in KNOWN for e in events),
     )
 
@@ -100,10 +103,19 @@ def _round(number: int, said: Mapping[str, Mapping[str, Any]]) -> Round:
 
 
 def _attempts(
-    events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]], began: float
+    events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]], began: float, ledger: Ledger
 ) -> tuple[AttemptReport, ...]:
     told = _told_of_attempts(events, began)
-    return tuple(_attempt(name, told[name], directories.get(name, {})) for name in told)
+    return tuple(
+        _attempt(name, told[name], directories.get(name, {}), ledger.totals(attempt=name).spend)
+        for name in told
+    )
+
+
+def _said_by_agents(events: Sequence[Event], kind: str, name: str) -> list[Any]:
+    """One field of every agent event of a kind."""
+    said = [e.get("data") or {} for e in events if e.get("event") == "agent"]
+    return [data[name] for data in said if data.get("kind") == kind and name in data]
 
 
 def _told_of_attempts(events: Sequence[Event], began: float) -> dict[str, dict[str, Any]]:
@@ -117,7 +129,7 @@ def _told_of_attempts(events: Sequence[Event], began: float) -> dict[str, dict[s
             told[str(commit["attempt"])]["integrated"] = _tree(commit)
         for refused in data.get("refused") or ():
             told[str(refused["attempt"])]["refusal"] = refused.get("reason", "")
-        if "attempt" in data:
+        if str(data.get("attempt", PROBE)) != PROBE:  # the probe before a fan-out is no attempt
             _hear(
                 told[str(data["attempt"])],
                 str(event.get("event")),
@@ -143,7 +155,9 @@ def _hear(attempt: dict[str, Any], kind: str, data: Mapping[str, Any], after: fl
 _JUDGED_AGAIN = ("verdict", "reason", "findings", "patch_paths", "lines_changed")
 
 
-def _attempt(name: str, told: Mapping[str, Any], directory: Mapping[str, Any]) -> AttemptReport:
+def _attempt(
+    name: str, told: Mapping[str, Any], directory: Mapping[str, Any], charged: Spend
+) -> AttemptReport:
     record = directory.get("attempt") or {}
     result = directory.get("result") or {}
     shown = _texts(told.get("visible") or record.get("visible"))
@@ -164,10 +178,11 @@ def _attempt(name: str, told: Mapping[str, Any], directory: Mapping[str, Any]) -
         verdict=str(told.get("verdict", "")),
         reason=str(told.get("reason", "")),
         findings=tuple(_finding(f) for f in told.get("findings") or ()),
-        spend=_spend(told.get("spend")),
+        spend=_with_charges(_spend(told.get("spend")), charged),
         paths=_texts(told.get("patch_paths")),
         lines_changed=int(told.get("lines_changed") or 0),
         patch=str((told.get("left_out") and directory.get("minimised")) or directory.get("patch") or ""),
+        same_wrong=str(told.get("same_wrong", "")),
         left_out=str(told.get("left_out", "")),
         message=str(result.get("message") or ""),
         log=str(directory.get("log") or ""),
@@ -269,6 +284,13 @@ def _spend(data: Mapping[str, Any] | None) -> Spend:
     """Spend from its JSON form; unknown fields are left alone."""
     known = {f.name for f in fields(Spend)}
     return Spend(**{k: v for k, v in (data or {}).items() if k in known and v is not None})
+
+
+def _with_charges(spend: Spend, charged: Spend) -> Spend:
+    """The ledger's word on calls, tokens and dollars: it also knows the reviewers' and those of an attempt that was lost."""
+    if not (charged.calls or charged.usd or charged.input_tokens):
+        return spend
+    return replace(charged, seconds=spend.seconds, cpu=spend.cpu)
 
 
 def _finding(data: Mapping[str, Any]) -> Finding:

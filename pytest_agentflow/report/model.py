@@ -116,6 +116,7 @@ class AttemptReport:
     paths: tuple[str, ...] = ()
     lines_changed: int = 0
     patch: str = ""
+    same_wrong: str = ""  # in words: which attempts ended in this same refused patch
     left_out: str = ""  # in words: which changes of the agent's patch no test needs
     message: str = ""
     log: str = ""
@@ -172,6 +173,7 @@ class RunReport:
     exit_code: int | None = None  # None: no `reported` event
     stop_reason: str = ""
     delivered: Delivered = Delivered()
+    probe: tuple[str, ...] = ()  # how well the model predicted each unit before a paid fan-out
     unknown_events: int = 0
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_agentflow.report.model import Round, RunReport, Unit
-from pytest_agentflow.report.text import count, one_line, visible
+from pytest_agentflow.report.text import count, one_line, seconds, visible
 
 TARGETS_SHOWN = 5
 SUSPECTS_SHOWN = 5
@@ -45,7 +45,13 @@ def _questions(r: Round) -> Iterator[str]:
     for answer in str(asked.get("verdict") or "").split("; "):
         if answer:
             yield one_line(answer)
-    if asked:
-        usd = float(asked.get("worst_usd") or 0.0)
-        tokens = int(asked.get("worst_tokens") or 0)
-        yield f"at most: {count(int(asked.get('attempts') or 0), 'attempt')}, {tokens:,} tokens, ${usd:.2f}"
+    if not asked:
+        return
+    measured = seconds(float(asked.get("suite_seconds") or 0.0))
+    yield f"fixed cost: {one_line(asked.get('fixed') or 'no money')}; {measured} for each run of the suite"
+    yield from (f"each attempt: {one_line(words)}" for words in asked.get("each") or ())
+    usd = asked.get("worst_usd")
+    dollars = "dollars unknown: some price is not stated" if usd is None else f"${float(usd):,.2f}"
+    tokens = int(asked.get("worst_tokens") or 0)
+    attempts = count(int(asked.get("attempts") or 0), "attempt")
+    yield f"all together, every round at its worst and within the caps: at most {attempts}, {tokens:,} tokens, {dollars}"

@@ -60,6 +60,8 @@ def _without_patch(nodeid: str, tries: Sequence[AttemptReport], stop_reason: str
         state, why = TargetState.PENDING, f"{why} patch found before the run ended"
     elif last.reason:
         why += f": {last.reason}"
+    if last.same_wrong:
+        why += f"; {last.same_wrong}"
     return TargetReport(nodeid, state, why, last.id)
 
 

@@ -13,7 +13,7 @@ from pytest_agentflow.report.text import count, one_line, percent, seconds, visi
 
 def render(report: RunReport) -> str:
     """The whole transcript as Markdown."""
-    parts = [_head(report), _rounds(report), _targets(report)]
+    parts = [_head(report), _rounds(report), _targets(report), _probe(report)]
     parts += [_round_details(r) for r in report.rounds if r.units or r.flaky or r.set_aside or r.questions]
     if report.attempts:
         parts += ["## Attempts\n", *(attempt_section(a) for a in report.attempts)]
@@ -85,6 +85,11 @@ def _targets(report: RunReport) -> str:
     return f"## Targets\n\n{table(('state', 'test', 'attempt', 'reason'), rows)}" if rows else ""
 
 
+def _probe(report: RunReport) -> str:
+    lines = [f"- {escape(one_line(line, 400))}" for line in report.probe]
+    return "\n".join(["## What the model predicted before the fan-out\n", *lines, ""]) if lines else ""
+
+
 def _round_details(r: Round) -> str:
     lines = [f"## Round {r.number}\n"]
     for unit in r.units:
@@ -135,6 +140,8 @@ def attempt_section(a: AttemptReport) -> str:
         lines.append(f"Tree with it: {code(a.tree)}\n")
     if a.refusal:
         lines.append(f"Refused at integration: {escape(one_line(a.refusal))}\n")
+    if a.same_wrong:
+        lines.append(f"Repeated: {escape(a.same_wrong)}\n")
     if a.left_out:
         lines.append(f"Left out: {escape(one_line(a.left_out))}\n")
     if a.message:

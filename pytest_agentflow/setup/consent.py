@@ -12,36 +12,41 @@ from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.settings import Settings
 from pytest_agentflow.setup.handover import Request
 from pytest_agentflow.stages.brief import agent_config
+from pytest_agentflow.stages.review import reviewer_config
 
 
 def consented(request: Request, settings: Settings) -> Settings:
     """The settings with the agents that may run and the caps that hold; money is asked for once, before anything is made.
 
+    A plan spends nothing, so nobody is asked and no key is needed; limits and prices hold for it as for the run.
     Raises AgentflowError when a paid agent lacks a cap, a price or the user's word.
     """
-    if settings.agent_plan:
-        return settings
     sections = settings.sections.get("agents", {})
     cascade = preflight.cascade_of(settings.agent, sections, settings.agent_model)
     plugins = hookspecs.manager(settings.agent_plugins)
     decision = preflight.preflight(
         settings.agent,
-        {name: agent_config(settings, name, plugins) for name in cascade},
+        {
+            **{name: agent_config(settings, name, plugins) for name in cascade},
+            preflight.REVIEWER: reviewer_config(settings, cascade, plugins),
+        },
         cascade,
-        environ=os.environ,
-        terminal=request["terminal"],
-        confirmed=settings.agent_confirm,
+        environ={k: v for k, v in os.environ.items() if k != "CI" or not settings.agent_plan},
+        terminal=request["terminal"] or settings.agent_plan,
+        confirmed=settings.agent_confirm or settings.agent_plan,
         usd=settings.agent_budget_usd,
         tokens=settings.agent_budget_tokens,
         attempts=settings.agent_max_attempts,
-        secrets=request["secrets"],
+        secrets=None if settings.agent_plan else request["secrets"],
+        reviewers=settings.agent_reviewers,
     )
     for note in decision.notes:
         sys.stderr.write(f"agentflow: {note}\n")
     if decision.ask and not _agreed(decision):
         raise AgentflowError("Nothing was started.", "Use --agent search for the free search alone.")
     caps = {
-        "agent": ",".join(decision.agents),
+        "agent": ",".join(name for name in decision.agents if name != preflight.REVIEWER),
+        "agent_reviewers": settings.agent_reviewers if decision.spends else 0,
         "agent_budget_usd": decision.usd,
         "agent_budget_tokens": decision.tokens,
         "agent_max_attempts": decision.attempts or settings.agent_max_attempts,

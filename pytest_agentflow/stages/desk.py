@@ -20,6 +20,7 @@ from pytest_agentflow.agents import preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import lines_changed
 from pytest_agentflow.core.budget import Ledger, Refusal
+from pytest_agentflow.core.correlated import same_wrong, turned_down
 from pytest_agentflow.core.events import AGENT, DISPATCHED, VERIFIED
 from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Spend, Verdict, VerdictKind
 from pytest_agentflow.core.pilot import Admission, Paid, admit
@@ -255,6 +256,14 @@ class Desk:
 
     # an agent's bench inside the controller -------------------------------------------------------
 
+    def open_account(self, name: str) -> None:
+        """An account of the ledger for calls beside the attempts."""
+        with self._change:
+            before = len(self.ledger.entries)
+            self.ledger.open(name)
+            if len(self.ledger.entries) > before:
+                self._journal_ledger(name)
+
     def ask(self, verb: str, **payload: Any) -> Any:
         """What a lane's link does, from the controller itself: for the probe before a fan-out."""
         try:
@@ -272,16 +281,17 @@ class Desk:
 
     def _settle_result(self, attempt: Attempt, result: AttemptResult, *, recalled: bool = False) -> None:
         self.results[attempt.id] = result
-        if not recalled:
-            self.run.journal.append(VERIFIED, verified(attempt, result))
         tried = [self.results[i] for i in self.results if self.attempts[i].cluster == attempt.cluster]
+        if not recalled:
+            self.run.journal.append(VERIFIED, verified(attempt, result, tried))
         following = follow_up(attempt, tried, self.run.bounds)
         if following is not None:
             self.add([following])  # the condition's lock is re-entrant
 
 
-def verified(attempt: Attempt, result: AttemptResult) -> dict[str, Any]:
-    """What the journal says of a judged attempt."""
+def verified(attempt: Attempt, result: AttemptResult, tried: Sequence[AttemptResult]) -> dict[str, Any]:
+    """What the journal says of a judged attempt; `tried` are all results of its unit so far."""
+    groups = same_wrong(turned_down(tried, attempt.cluster))
     return {
         "attempt": attempt.id,
         "key": attempt.key,
@@ -294,4 +304,5 @@ def verified(attempt: Attempt, result: AttemptResult) -> dict[str, Any]:
         "patch_paths": list(result.patch.paths),
         "lines_changed": lines_changed(result.patch),
         "message": result.message,
+        "same_wrong": next((group.words for group in groups if attempt.id in group.ids), ""),
     }

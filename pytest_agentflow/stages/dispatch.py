@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_agentflow.adapters.broker import Broker
-from pytest_agentflow.agents import preflight, registry
+from pytest_agentflow.agents import registry
 from pytest_agentflow.core import codec
-from pytest_agentflow.core.attempts import AttemptRecord
 from pytest_agentflow.core.budget import Ledger
-from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Patch, Verdict, VerdictKind
+from pytest_agentflow.core.model import Attempt, AttemptResult, Patch, Verdict, VerdictKind
 from pytest_agentflow.core.scope import ScopePolicy
-from pytest_agentflow.stages.bench import LaneBench
 from pytest_agentflow.stages.brief import agent_config
 from pytest_agentflow.stages.desk import Desk
 from pytest_agentflow.stages.lane import MANIFEST, Manifest
-from pytest_agentflow.stages.probe import probe
-from pytest_agentflow.stages.recorded import UNREADABLE, record_in, verdict_in
+from pytest_agentflow.stages.probe import before_fan_out
+from pytest_agentflow.stages.recorded import UNREADABLE, behaviour_in, record_in, verdict_in
 from pytest_agentflow.stages.run import Run
 
 MAX_WAVES = (
@@ -47,7 +45,7 @@ def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: Scope
     desk.add(attempts)
     stopped = None
     if not desk.idle():
-        _probe(run, desk)
+        before_fan_out(run, desk)
         broker = Broker(run.temp, desk.handle, desk.lost)
         try:
             for wave in range(MAX_WAVES):
@@ -61,35 +59,6 @@ def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: Scope
             broker.close()
     results = tuple(desk.results[i] for i in sorted(desk.results, key=_order))
     return Dispatched(dict(desk.attempts), results, stopped)
-
-
-def _probe(run: Run, desk: Desk) -> None:
-    """Before a paid fan-out: one cheap call per unit tells which units the model misreads, and the user is told."""
-    waiting = list(desk.pending)
-    wanted = run.settings.agent_probe or len({a.cluster for a in waiting}) > preflight.FAN_OUT
-    paid = next((name for name in run.bounds.agents if name in desk.paid), None)
-    if not (wanted and paid and waiting) or run.plugins.hook.pytest_agentflow_agent(
-        name=paid, settings=run.settings
-    ):
-        return
-    refused = desk.ledger.begin("probe", "probe")
-    if refused is not None:
-        return
-    observation = run.load_observation(waiting[0].base)
-    clusters = [Cluster(a.cluster, a.visible, a.suspects) for a in waiting]
-    guards = {a.cluster: _shown_neighbours(a) for a in waiting}
-    with run.pool.lease(run.snapshot(waiting[0].base), "probe") as tree:
-        bench = LaneBench(desk, "probe", tree, run.temp / "probe-scratch", run.spec)
-        config = agent_config(run.settings, paid, run.plugins)
-        for score in probe(clusters, observation, guards, tree, bench, config, run.bounds.seed):
-            run.progress("note" if score.misread else "probe", {"text": score.line})
-
-
-def _shown_neighbours(attempt: Attempt) -> tuple[str, ...]:
-    """Passing tests beside the visible targets; a held-out test is never shown, not even to a probe."""
-    hidden = {*attempt.hidden_choose, *attempt.hidden_judge}
-    files = {t.partition("::")[0] for t in attempt.visible}
-    return tuple(g for g in attempt.guards if g not in hidden and g.partition("::")[0] in files)[:20]
 
 
 def _paid(run: Run) -> frozenset[str]:
@@ -115,7 +84,10 @@ def judge_directory(run: Run, attempt: Attempt) -> AttemptResult:
     if record is None or record.key != attempt.key:
         verdict = Verdict(VerdictKind.LOST, "the lane ended without a result")
         return AttemptResult(attempt.id, verdict, Patch("", ()), attempt.agent)
-    verdict = _verdict(directory, record)
+    try:
+        verdict, behaviour = verdict_in(directory, record), behaviour_in(directory, record)
+    except UNREADABLE as error:
+        verdict, behaviour = Verdict(VerdictKind.ERRORED, f"the evidence cannot be read: {error}"), {}
     return AttemptResult(
         attempt.id,
         verdict,
@@ -125,14 +97,8 @@ def judge_directory(run: Run, attempt: Attempt) -> AttemptResult:
         record.message,
         record.candidates,
         record.notes,
+        behaviour,
     )
-
-
-def _verdict(directory: Path, record: AttemptRecord) -> Verdict:
-    try:
-        return verdict_in(directory, record)
-    except UNREADABLE as error:
-        return Verdict(VerdictKind.ERRORED, f"the evidence cannot be read: {error}")
 
 
 def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, number: int, base: str) -> None:

@@ -9,14 +9,16 @@ from pathlib import Path
 from pytest_agentflow.adapters import snapshot
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.files import write_json
-from pytest_agentflow.agents import preflight
+from pytest_agentflow.agents import costs, preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.events import PLANNED, content_key
 from pytest_agentflow.core.model import Attempt, Cluster, Observation
-from pytest_agentflow.core.plan import Questions, first_attempts, questions
+from pytest_agentflow.core.plan import Bill, Questions, first_attempts, questions
 from pytest_agentflow.stages.brief import agent_config
+from pytest_agentflow.stages.review import reviewer_config
 from pytest_agentflow.stages.run import Run
 
+REVIEWING = "anthropic"  # the agent that a reviewer is
 NEIGHBOUR_UNITS = 3  # passing tests that reach one of the first suspects are a cluster's neighbours
 
 
@@ -93,22 +95,36 @@ def _questions(
         flaky,
         observation.duration,
         (covered, total),
-        _worst(run, len(clusters)),
+        _bill(run, len(clusters)),
         "search" in run.bounds.agents,
     )
 
 
-def _worst(run: Run, clusters: int) -> tuple[int, int, float]:
-    """Attempts, tokens and dollars if every attempt is made and each costs the most it can."""
-    cases = [
-        preflight.worst_case(name, agent_config(run.settings, name, run.plugins))
-        for name in run.bounds.agents
-    ]
-    attempts = min(clusters * (run.bounds.retries + len(cases) - 1), run.bounds.max_attempts)
-    tokens, usd = preflight.bound(
-        cases, attempts, run.settings.agent_budget_usd, run.settings.agent_budget_tokens
+def _bill(run: Run, clusters: int) -> Bill:
+    """What it costs if every attempt is made, reviewed, and each call is as dear as it can be."""
+    settings = run.settings
+    configs = {name: agent_config(settings, name, run.plugins) for name in run.bounds.agents}
+    cases = [costs.worst_case(name, config) for name, config in configs.items()]
+    spends = any(case.tokens or case.usd != 0 for case in cases)
+    reviews = settings.agent_reviewers
+    reviews = (preflight.REVIEWERS if spends else 0) if reviews is None else reviews
+    reviewer = reviewer_config(settings, run.bounds.agents, run.plugins) if reviews else {}
+    asked = next((config for name, config in configs.items() if name == "anthropic"), None)
+    probes = asked is not None and (settings.agent_probe or clusters > preflight.FAN_OUT)
+    return costs.bill(
+        cases,
+        costs.worst_case(REVIEWING, reviewer) if reviews else None,
+        costs.probe_case(asked or {}) if probes else None,
+        costs.Plan(
+            units=clusters,
+            rounds=settings.agent_rounds,
+            retries=run.bounds.retries,
+            reviews=reviews,
+            most_attempts=run.bounds.max_attempts,
+            usd=settings.agent_budget_usd,
+            tokens=settings.agent_budget_tokens,
+        ),
     )
-    return attempts, tokens, usd or 0.0
 
 
 def _statement_lines(source: bytes) -> set[int]:

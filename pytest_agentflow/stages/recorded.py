@@ -36,5 +36,12 @@ def verdict_in(place: Path, record: AttemptRecord) -> Verdict:
     return with_ruling(judge(evidence), record.ruling)
 
 
+def behaviour_in(place: Path, record: AttemptRecord) -> dict[str, str]:
+    """What the judged tests did under the patch; empty when nothing was measured."""
+    if not record.judged:
+        return {}
+    return codec.decode(Evidence, _json(place / "evidence.json")).behaviour()
+
+
 def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))

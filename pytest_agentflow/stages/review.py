@@ -21,6 +21,8 @@ from pytest_agentflow.agents.base import Bench, Brief
 from pytest_agentflow.agents.reviewer import Reviewer, failed
 from pytest_agentflow.core.model import Failure, Outcome, Patch, SessionRecord
 from pytest_agentflow.core.review import Objection, Ran, admissible
+from pytest_agentflow.settings import Settings
+from pytest_agentflow.stages.brief import agent_config
 
 TIMEOUT = 120.0  # seconds for one counterexample on one tree
 FOLDER = "reviews"
@@ -73,6 +75,13 @@ def reviewers_of(
     foreign = {"argv", "instance", "plan", "rules", "factory"} & set(section)
     lent = {k: v for k, v in section.items() if k == "prices" or (not foreign and k in KNOWN)}
     return [(f"reviewer{n}", {**lent, **review_section}) for n in range(1, count + 1)]
+
+
+def reviewer_config(settings: Settings, cascade: Sequence[str], plugins: Any = None) -> dict[str, Any]:
+    """What a reviewer of the last agent's patches is configured with."""
+    author = agent_config(settings, cascade[-1], plugins) if cascade else {}
+    ((_, config),) = reviewers_of(1, author, settings.sections.get("agents", {}).get("reviewer", {}))
+    return dict(config)
 
 
 def _run(objection: Objection, number: int, patched: Snapshot, context: ReviewContext) -> Ran:

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_agentflow.adapters import organisation, prices
 from pytest_agentflow.agents import registry
-from pytest_agentflow.agents.preflight import bound, cascade_of, preflight, worst_case
+from pytest_agentflow.agents.costs import Plan, bill, probe_case, worst_case
+from pytest_agentflow.agents.preflight import cascade_of, preflight
 from pytest_agentflow.core.model import Spend
 from pytest_agentflow.errors import AgentflowError
 
@@ -25,6 +26,7 @@ def test_auto_is_the_search_then_the_configured_model() -> None:
     assert cascade_of("auto", {}, None) == ("search",)
     assert cascade_of("auto", {}, "claude-opus-5-5") == ("search", "anthropic")
     assert cascade_of("auto", {"codex": CODEX}, None) == ("search", "codex")
+    assert cascade_of("auto", {"reviewer": {}, "search": {}}, None) == ("search",)
     assert cascade_of("codex, anthropic", {}, None) == ("codex", "anthropic")
 
 
@@ -59,12 +61,57 @@ def test_the_organisations_file_is_found_through_the_environment(tmp_path: Path)
         check("search", {}, environ={organisation.VARIABLE: str(tmp_path / "missing.toml")})
 
 
-def test_the_worst_case_is_bounded_by_the_cap() -> None:
-    case = worst_case("anthropic", {"max_turns": 10, "max_tokens": 10_000})
-    assert case.tokens == 2_000_000
-    assert case.usd == pytest.approx(10 * (190_000 * 2.5e-6 + 10_000 * 10e-6))
-    assert bound([case], 3, None, None) == (6_000_000, pytest.approx(3 * (case.usd or 0)))
-    assert bound([case], 3, 1.0, 500_000) == (500_000, 1.0)
+def plan(**given: Any) -> Plan:
+    usual = {
+        "units": 3,
+        "rounds": 1,
+        "retries": 2,
+        "reviews": 0,
+        "most_attempts": 1000,
+        "usd": None,
+        "tokens": None,
+    }
+    return Plan(**{**usual, **given})
+
+
+def test_the_worst_case_counts_every_retry_review_and_probe_and_is_bounded_by_the_cap() -> None:
+    model = worst_case("anthropic", {"max_turns": 10, "max_tokens": 10_000})
+    assert model.tokens == 2_000_000
+    assert model.usd == pytest.approx(10 * (190_000 * 2.5e-6 + 10_000 * 10e-6))
+    cases = [worst_case("search", {}), model]
+    plain = bill(cases, None, None, plan())
+    assert (plain.attempts, plain.tokens) == (3 * 3, 3 * 2 * model.tokens)
+    assert plain.usd == pytest.approx(6 * (model.usd or 0))
+    assert plain.fixed == "no money"
+    probe = probe_case({})
+    whole = bill(cases, model, probe, plan(rounds=2, reviews=2))
+    assert whole.usd == pytest.approx(12 * 3 * (model.usd or 0) + 6 * (probe.usd or 0))
+    assert "3 calls" in whole.fixed
+    assert any("2 reviews" in words for words in whole.each)
+    capped = bill(cases, model, probe, plan(usd=1.0, tokens=500_000, most_attempts=4))
+    assert (capped.attempts, capped.tokens, capped.usd) == (4, 500_000, 1.0)
+
+
+def test_the_search_alone_tries_each_unit_once_for_nothing() -> None:
+    made = bill([worst_case("search", {})], None, None, plan())
+    assert (made.attempts, made.tokens, made.usd, made.each) == (3, 0, 0.0, ("search free",))
+
+
+def test_a_price_that_nobody_states_is_unknown_and_never_nothing() -> None:
+    house = worst_case("anthropic", {"model": "house-model-1"})
+    made = bill([house], None, None, plan())
+    assert made.usd is None
+    assert "an unknown sum" in made.each[0]
+
+
+def test_reviewers_of_a_free_agents_patches_need_consent_and_a_price_like_a_paid_agent() -> None:
+    with pytest.raises(AgentflowError, match="'reviewer' costs money"):
+        check("search", {}, reviewers=1)
+    assert check("auto", {}, reviewers=1).spends is False
+    allowed = check("search", {}, reviewers=1, usd=1.0)
+    assert allowed.spends
+    with pytest.raises(AgentflowError, match="no price is known for model 'house-model-1'"):
+        check("anthropic", {"reviewer": {"model": "house-model-1"}}, usd=1.0)
 
 
 def test_prices_know_cache_rates_and_tiers() -> None:

@@ -71,6 +71,7 @@ def test_attempts_are_numbered_in_cluster_order_and_keyed_by_content() -> None:
 
 
 CASCADE = Bounds(("search", "model"), retries=2)
+PATCH = "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,13 @@ CASCADE = Bounds(("search", "model"), retries=2)
         ("model", [result(VerdictKind.UNFIXED, "model", "p")], Bounds(("model",), retries=2), "model"),
         (
             "model",
-            [result(VerdictKind.UNFIXED, "model", "p"), result(VerdictKind.UNFIXED, "model", "p")],
+            [result(VerdictKind.UNFIXED, "model", PATCH)] * 2,
+            Bounds(("model",), retries=9),
+            "model",
+        ),
+        (
+            "model",
+            [result(VerdictKind.UNFIXED, "model", PATCH)] * 3,
             Bounds(("model",), retries=9),
             None,
         ),

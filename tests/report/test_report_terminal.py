@@ -82,11 +82,13 @@ def test_a_plan_shows_units_suspects_attempts_and_the_worst_case() -> None:
         clusters=[{"id": "c1", "targets": [f"t.py::t{i}" for i in range(9)], "suspects": [suspect]}],
     )
     j.say(3, "planned", round=1, attempts=[{"id": "r1-a1", "cluster": "c1", "agent": "search", "visible": ["t.py::t0"] * 6}],
-          questions={"verdict": "verifiable: yes; decomposable: 1 clusters", "attempts": 3, "worst_usd": 1.5, "worst_tokens": 2000})  # fmt: skip
+          questions={"verdict": "verifiable: yes; decomposable: 1 clusters", "attempts": 3, "worst_usd": 1.5, "worst_tokens": 2000,
+                     "fixed": "no money", "each": ["search free"], "suite_seconds": 2.0})  # fmt: skip
     j.say(4, "reported", exit_code=0, stop_reason="plan only")
     text = summary(build(j.events, {}), Paper(80))
     for said in ("unit c1: 9 targets", "... 4 more with -v", "1.000  m.py:9 f - all failing", "r1-a1 search: shown 6 targets, 3 held out",
-                 "decomposable: 1 clusters", "at most: 3 attempts, 2,000 tokens, $1.50", "9 targets, 1 attempt planned"):  # fmt: skip
+                 "decomposable: 1 clusters", "fixed cost: no money; 2.0 s for each run", "each attempt: search free",
+                 "at most 3 attempts, 2,000 tokens, $1.50", "9 targets, 1 attempt planned"):  # fmt: skip
         assert said in text
     assert "NOT TRIED" not in text
 
