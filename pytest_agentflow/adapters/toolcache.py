@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 
 from pytest_agentflow.adapters import sandbox
+from pytest_agentflow.adapters.installed import package_directories
 from pytest_agentflow.adapters.sessions import RunSpec
 
 _WARM = """import asyncio, unittest, unittest.mock, json, decimal, fractions, tempfile, pathlib, collections, pytest
@@ -72,18 +73,7 @@ def tool_bytecode(spec: RunSpec, root: Path) -> Path | None:
 
 def _installed(spec: RunSpec) -> list[tuple[str, int]]:
     """The package directories with their times: what is installed later asks for another cache."""
-    return [(str(p), p.stat().st_mtime_ns) for p in _packages(spec)]
-
-
-def _packages(spec: RunSpec) -> list[Path]:
-    places = [*Path(spec.python).parent.parent.glob("lib/python*/site-packages"), *map(Path, spec.site_paths)]
-    return [p for p in places if p.is_dir()]
-
-
-def installed_modules(spec: RunSpec) -> frozenset[str]:
-    """Names of the top-level modules that are installed beside the project."""
-    inside = [entry for place in _packages(spec) for entry in place.iterdir()]
-    return frozenset(e.name.partition(".")[0] for e in inside if e.suffix in (".py", ".so", ""))
+    return [(str(p), p.stat().st_mtime_ns) for p in package_directories(spec)]
 
 
 def lend(cache: Path | None, scratch: Path, spec: RunSpec) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from pytest_agentflow.adapters.toolcache import tool_bytecode
 from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.agents import preflight, registry
 from pytest_agentflow.core import codec
+from pytest_agentflow.core.confinement import why_refused
 from pytest_agentflow.core.events import STARTED, content_key
 from pytest_agentflow.core.plan import Bounds
 from pytest_agentflow.errors import AgentflowError
@@ -71,6 +73,9 @@ def parts_of(request: Request, repository: Repository, home: Path) -> Parts:
 
 def _fresh(request: Request, repository: Repository, home: Path) -> Parts:
     settings = consented(request, Settings.from_json(request["settings"]))
+    unconfined = why_refused(sys.platform, settings.agent_sandbox, settings.agent.split(","))
+    if unconfined:
+        raise AgentflowError(f"{unconfined}.", "Use --agent search, or allow it with --agent-sandbox none.")
     run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
     directory = home / "runs" / run_id
     directory.mkdir(parents=True)

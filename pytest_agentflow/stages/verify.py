@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters.installed import altered, installed_modules, package_directories
 from pytest_agentflow.adapters.patches import PatchConflict
-from pytest_agentflow.adapters.toolcache import installed_modules
 from pytest_agentflow.core import gitobjects
 from pytest_agentflow.core.evidence import Evidence, LayerFacts
 from pytest_agentflow.core.generated import difference
@@ -151,6 +151,7 @@ def _isolation(room: Room) -> Iterator[LayerFacts]:
             "network": spec.network,
             "touched": sorted(room.touched),
             "foreign": sorted(room.foreign),
+            "altered": altered(package_directories(spec)) if spec.sandbox == "none" else [],
         },
     )
 

@@ -31,7 +31,7 @@ GREEN: dict[str, dict[str, Any]] = {
     "reruns": {"sessions": [{"hash_seed": 7, "clock_days": 0, "problem": None, "outcomes": {"t.py::test_a": "passed"}, "repeats": {}}], "clock_introduced": False, "confidence": 0.95},
     "strength": {"mutants": [{"path": "a.py", "line": 1, "words": "+", "killed": True}]},
     "further oracles": {"oracles": {}},
-    "isolation": {"sandbox": "bwrap", "network": False, "touched": [], "foreign": []},
+    "isolation": {"sandbox": "bwrap", "network": False, "touched": [], "foreign": [], "altered": []},
 }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_evidence_that_cannot_be_read_is_an_error_not_a_pass(layer: str) -> None
         ({"guards": {"count": 1, "extent": "all", "red": ["g"], "again": {"g": ["failed"]}, "base": {"g": ["failed"]}}}, "plausible"),
         ({"held-out": {"choose": {}, "judge": {}}}, "weak"),
         ({"strength": {"mutants": [{"path": "a.py", "line": 1, "words": "+", "killed": False}]}}, "weak"),
-        ({"isolation": {"sandbox": "bwrap", "network": False, "touched": ["t.py"], "foreign": []}}, "tampered"),
+        ({"isolation": {"sandbox": "bwrap", "network": False, "touched": ["t.py"], "foreign": [], "altered": []}}, "tampered"),
     ],
 )  # fmt: skip
 def test_each_layer_has_the_last_word_on_its_own_question(changed: dict[str, Any], kind: str) -> None:

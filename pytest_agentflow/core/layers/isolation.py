@@ -21,6 +21,12 @@ def judge(facts: Facts) -> Judged:
             VerdictKind.ERRORED,
             f"project code was imported from outside the workspace: {some(facts['foreign'])}",
         )
+    if facts["altered"]:
+        return failed(
+            NAME,
+            VerdictKind.TAMPERED,
+            f"the tools that judge are not what was installed: {some(facts['altered'])}; install them anew",
+        )
     network = "network open by option" if facts["network"] else "no network"
     if facts["sandbox"] == "none":
         return na(NAME, f"no sandbox, by explicit choice; {network} not enforced")
