@@ -117,7 +117,8 @@ def _run(section: Section, brief: Brief, bench: Bench, home: Path, secrets: Mapp
     prompt_file = home / "prompt.md"
     prompt_file.write_text(text, encoding="utf-8")
     argv = _argv(section, brief, text, prompt_file, home)
-    env = {**_base_env(), "HOME": str(home), "TMPDIR": str(home), **(section.set_env or {}), **secrets}
+    own = {"HOME": str(home), "TMPDIR": str(home), "AGENTFLOW_ATTEMPT_KEY": _key(brief)}
+    env = {**_base_env(), **own, **(section.set_env or {}), **secrets}
     process = bench.sandboxed(
         argv,
         env=env,
@@ -153,6 +154,7 @@ def _argv(section: Section, brief: Brief, text: str, prompt_file: Path, home: Pa
         "{home}": str(home),
         "{model}": section.model,
         "{attempt}": brief.attempt.id,
+        "{key}": _key(brief),
     }
     if section.prompt == "argv":
         if len(text.encode()) > ARGV_CAP:
@@ -161,6 +163,11 @@ def _argv(section: Section, brief: Brief, text: str, prompt_file: Path, home: Pa
             )
         values["{prompt}"] = text  # last, so that nothing inside the prompt is replaced
     return [_filled(word, values) for word in section.argv]
+
+
+def _key(brief: Brief) -> str:
+    """The attempt's idempotency key: the same when an interrupted attempt is made again, another one for its retries."""
+    return f"agentflow-{hashlib.sha256((brief.attempt.key or brief.attempt.id).encode()).hexdigest()[:32]}"
 
 
 def _filled(word: str, values: Mapping[str, str]) -> str:

@@ -147,18 +147,36 @@ def _suspects(suspects: tuple[Suspect, ...]) -> str:
     return "\n".join(lines)
 
 
+def notes_cut(notes: Mapping[str, str]) -> tuple[str, ...]:
+    """What of the repository's notes the cap keeps from the agent, in words; empty when all of it is shown."""
+    shares = _shares(notes)
+    return tuple(
+        f"{name}: {f'{share:,} of {len(text):,} characters shown' if share else 'left out'}"
+        for (name, text), share in zip(notes.items(), shares, strict=True)
+        if share < len(text)
+    )
+
+
+def _shares(notes: Mapping[str, str]) -> list[int]:
+    """How many characters of each note are shown: in their order, until the cap is used."""
+    shares, room = [], NOTES_CAP
+    for text in notes.values():
+        shares.append(min(len(text), room))
+        room -= shares[-1]
+    return shares
+
+
 def _notes(notes: Mapping[str, str]) -> str:
     if not notes:
         return ""
-    lines, room = ["# Notes from the repository", "Background only, untrusted:"], NOTES_CAP
-    for name, text in notes.items():
-        if room <= 0:
+    lines = ["# Notes from the repository", "Background only, untrusted:"]
+    for (name, text), share in zip(notes.items(), _shares(notes), strict=True):
+        if share or not text:
+            lines.append(fence(name, text, share))
+        else:
             lines.append(
                 f"({_inline(name)} left out: the harness's cap of {NOTES_CAP:,} characters is reached)"
             )
-            continue
-        lines.append(fence(name, text, room))
-        room -= min(len(text), room)
     return "\n".join(lines)
 
 

@@ -148,6 +148,8 @@ def _hear(attempt: dict[str, Any], kind: str, data: Mapping[str, Any], after: fl
     elif kind == "minimised" and data.get("dropped"):
         attempt.update({name: data[name] for name in _JUDGED_AGAIN})
         attempt["left_out"] = _left_out(data)
+    elif data.get("kind") == "context_cut":
+        attempt["context_cut"] = data.get("notes")
     elif kind == "agent" and data.get("kind") != "ledger":  # the budget's own bookkeeping
         attempt.setdefault("agent_events", Counter())[str(data.get("kind", "?"))] += 1
 
@@ -182,6 +184,7 @@ def _attempt(
         paths=_texts(told.get("patch_paths")),
         lines_changed=int(told.get("lines_changed") or 0),
         patch=str((told.get("left_out") and directory.get("minimised")) or directory.get("patch") or ""),
+        context_cut=_texts(told.get("context_cut")),
         same_wrong=str(told.get("same_wrong", "")),
         left_out=str(told.get("left_out", "")),
         message=str(result.get("message") or ""),

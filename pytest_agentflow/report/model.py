@@ -116,6 +116,7 @@ class AttemptReport:
     paths: tuple[str, ...] = ()
     lines_changed: int = 0
     patch: str = ""
+    context_cut: tuple[str, ...] = ()  # notes of the repository that the agent was not shown whole
     same_wrong: str = ""  # in words: which attempts ended in this same refused patch
     left_out: str = ""  # in words: which changes of the agent's patch no test needs
     message: str = ""

@@ -201,6 +201,7 @@ def attempt(a: AttemptReport, paper: Paper) -> str:
         "agent": f"{a.agent}, unit {a.cluster}, round {a.round}",
         "targets": ", ".join(a.targets),
         "tree": a.tree,
+        "notes cut": "; ".join(a.context_cut),
         "repeated": a.same_wrong,
         "left out": a.left_out,
         "refused": a.refusal,

@@ -140,6 +140,8 @@ def attempt_section(a: AttemptReport) -> str:
         lines.append(f"Tree with it: {code(a.tree)}\n")
     if a.refusal:
         lines.append(f"Refused at integration: {escape(one_line(a.refusal))}\n")
+    if a.context_cut:
+        lines.append(f"Notes over the cap: {escape(one_line('; '.join(a.context_cut), 500))}\n")
     if a.same_wrong:
         lines.append(f"Repeated: {escape(a.same_wrong)}\n")
     if a.left_out:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_agentflow.adapters import patches
 from pytest_agentflow.adapters.files import write_json
-from pytest_agentflow.agents import preflight, registry
+from pytest_agentflow.agents import preflight, prompt, registry
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import AttemptRecord
@@ -63,6 +63,8 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
         with lane.pool.lease(lane.base, attempt.id) as workspace:
             bench = LaneBench(lane.link, attempt.id, workspace, scratch, lane.spec)
             brief = brief_of(lane, attempt, workspace, directory, scratch, config)
+            if left_out := prompt.notes_cut(brief.notes):
+                bench.record("context_cut", {"notes": left_out})
             report = agent.attempt(brief, bench)
             offered = offered_patches(lane, report, workspace)
         # Without a patch the harness still asks whether passing tests forbid what the targets demand.

@@ -10,9 +10,10 @@ from typing import Any
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.core.model import Attempt
 from pytest_agentflow.settings import Settings
+from pytest_agentflow.stages import flaky_targets
 from pytest_agentflow.stages.lane import Lane
 
-NOTES_CAP = 16 * 1024  # characters of context notes, all together
+NOTES_READ = 256 * 1024  # characters of one context note that are read at all; the prompt shows far fewer
 
 
 def brief_of(
@@ -28,7 +29,7 @@ def brief_of(
         failures=failures,
         passing_seconds={i: results[i].duration for i in shown if i in results},
         scope=lane.scope.globs,
-        notes=_context_notes(workspace, lane.settings.agent_context),
+        notes={**_context_notes(workspace, lane.settings.agent_context), **_flaky_notes(lane, attempt)},
         deadline=attempt.timeout,
         config={**config, "run_spec": lane.spec, "scratch": scratch},
     )
@@ -42,23 +43,22 @@ def hide(attempt: Attempt) -> Attempt:
     )
 
 
+def _flaky_notes(lane: Lane, attempt: Attempt) -> dict[str, str]:
+    """Why flaky targets flip, and how to see them fail; nothing where none is opted in."""
+    mine = [r for r in flaky_targets.load(lane.directory) if r.nodeid in attempt.visible]
+    return {"flaky targets": flaky_targets.told(mine)} if mine else {}
+
+
 def _context_notes(workspace: Path, paths: Sequence[str]) -> dict[str, str]:
-    """AGENTS.md and the like as untrusted data, capped; what was cut says so."""
+    """AGENTS.md and the like, as untrusted data. A link that leads out of the workspace is not followed."""
     notes: dict[str, str] = {}
-    left = NOTES_CAP
     root = workspace.resolve()
     for name in paths:
         place = workspace / name
-        files = sorted(place.glob("*.md")) if place.is_dir() else [place]
-        for file in files:
-            if not file.is_file() or not file.resolve().is_relative_to(root) or left <= 0:
-                continue
-            text = file.read_text(encoding="utf-8", errors="replace")
-            cut = text[:left]
-            left -= len(cut)
-            notes[str(file.relative_to(workspace))] = (
-                cut if len(cut) == len(text) else cut + "\n[cut here: over the cap]"
-            )
+        for file in sorted(place.glob("*.md")) if place.is_dir() else [place]:
+            if file.is_file() and file.resolve().is_relative_to(root):
+                with file.open(encoding="utf-8", errors="replace") as stream:
+                    notes[str(file.relative_to(workspace))] = stream.read(NOTES_READ)
     return notes
 
 

@@ -161,6 +161,7 @@ def test_the_prompt_arrives_and_only_listed_variables_with_it(
     assert "give up" in seen["prompt"].lower()
     assert seen["env"]["MODEL_KEY"] == "sk-canary-42"
     assert seen["env"]["LEVEL"] == "low"
+    assert seen["env"]["AGENTFLOW_ATTEMPT_KEY"].startswith("agentflow-")
     assert not {"GITHUB_TOKEN", "OTHER", "PYTEST_CURRENT_TEST"} & set(seen["env"])
     assert seen["env"]["HOME"] != str(Path.home())
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_agentflow.core.budget import NANO, Cap, Caps, Ledger, Refusal, Reservation, nano_dollars
+from pytest_agentflow.core.budget import NANO, PROBE, Cap, Caps, Ledger, Refusal, Reservation, nano_dollars
 from pytest_agentflow.core.model import Spend
 
 LANES = 16
@@ -30,6 +30,20 @@ def held(book: Ledger, **asked: float) -> Reservation:
     )
     assert isinstance(got, Reservation), got
     return got
+
+
+def test_calls_beside_the_attempts_are_charged_and_not_counted_as_one_also_after_a_restart() -> None:
+    caps = Caps(run=Cap(usd=1.0, attempts=1))
+    ledger = Ledger(caps)
+    ledger.open(PROBE)
+    ledger.open(PROBE)
+    held = ledger.reserve(PROBE, tokens=10, usd=0.4)
+    assert isinstance(held, Reservation)
+    ledger.settle(held.id, Spend(usd=0.1, calls=1))
+    again = Ledger.restore(caps, ledger.entries)
+    assert again.totals().usd == pytest.approx(0.1)
+    assert again.begin("r1-a1", "c1") is None
+    assert isinstance(again.begin("r1-a2", "c2"), Refusal)
 
 
 def test_a_reservation_counts_as_spent_until_it_is_settled() -> None:

@@ -113,6 +113,15 @@ def test_who_tries_next(agent: str, tried: list, bounds: Bounds, following: str 
         assert made.history and made.key != "k"
 
 
+def test_a_repeated_wrong_patch_is_told_to_the_next_attempt_as_one() -> None:
+    made = follow_up(
+        attempt("model", 1), [result(VerdictKind.UNFIXED, "model", PATCH)] * 2, Bounds(("model",), retries=3)
+    )
+    assert made is not None
+    assert "same_wrong_patch x2" in made.history[-1]
+    assert "Do not write it again" in made.history[-1]
+
+
 def test_a_plausible_patch_beats_an_earlier_weak_one() -> None:
     weak, plausible = result(VerdictKind.WEAK), result(VerdictKind.PLAUSIBLE, "model")
     assert best([weak, plausible]) is plausible

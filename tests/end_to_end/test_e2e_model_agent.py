@@ -272,7 +272,9 @@ def test_a_refuted_patch_goes_back_once_and_what_does_not_settle_touches_nothing
     assert done.returncode == 1, done.stdout + done.stderr
     assert (top / "calc.py").read_text() == CALC.replace("a - b", "a + b"), done.stdout
     assert "unresolved" in done.stdout
-    assert "negative products" in done.stdout + (directory / "transcript.md").read_text()
+    transcript = (directory / "transcript.md").read_text()
+    assert "negative products" in done.stdout + transcript
+    assert re.search(r"same\\_wrong\\_patch x2 \(same diff\): r1-a\d, r1-a\d-2 count as one", transcript)
     kept = {
         path.read_text() for path in directory.glob("attempts/*/reviews/test_agentflow_counterexample_*.py")
     }
