@@ -36,6 +36,15 @@ def green_runs_needed(p: float, level: float = 0.95) -> int:
     return max(1, math.ceil(math.log(1 - level) / math.log1p(-max(p, 1e-6))))
 
 
+MOST_RUNS = 459  # p = 0.01 at 99 %: a rarer failure than that cannot be judged by running
+
+
+def runs_to_believe(failures: int, runs: int, level: float = 0.95) -> int:
+    """The same from what was seen: a test that failed always, or was measured never to fail, still needs a few runs."""
+    p = failures / runs if 0 < failures < runs else posterior_mean(failures, runs)
+    return min(MOST_RUNS, green_runs_needed(p, level))
+
+
 def spurious_red(rates: Sequence[float]) -> float:
     """The chance that at least one of independent causes turns a run red."""
     return -math.expm1(sum(math.log1p(-min(r, 1 - 1e-12)) for r in rates))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_agentflow.core.conditions import Conditions
 from pytest_agentflow.core.flaky import Category, FlakyRecord, Sighting
 from pytest_agentflow.core.flaky_stats import interval
 from pytest_agentflow.core.model import Outcome
+from pytest_agentflow.core.reproducer import command
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def record_of(test: str, reruns: Sequence[Rerun]) -> FlakyRecord:
         else:
             category, why = Category.HASH_SEED, "the verdict follows PYTHONHASHSEED"
     low, high = interval(len(red), len(reruns))
-    return FlakyRecord(
+    record = FlakyRecord(
         nodeid=test,
         category=category,
         confidence=0.9,
@@ -81,3 +82,4 @@ def record_of(test: str, reruns: Sequence[Rerun]) -> FlakyRecord:
         low=low,
         high=high,
     )
+    return replace(record, reproducer=command(record))

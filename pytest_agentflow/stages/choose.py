@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters import history, snapshot
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport
 from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, Patch, Verdict, VerdictKind
 from pytest_agentflow.core.verdict import judge
+from pytest_agentflow.stages import flaky_targets
 from pytest_agentflow.stages.bench import slot
 from pytest_agentflow.stages.build import without_build
 from pytest_agentflow.stages.lane import Lane
@@ -48,9 +49,11 @@ def judge_candidates(
             scratch=scratch / f"verify-{n}",
             commands=further_commands(lane.settings),
             oracles=further_oracles(lane.settings, lane.plugins),
+            flaky=flaky_targets.load(lane.directory),
         )
         with slot(lane.link):
             evidence = gather(without_build(attempt), patch, context)
+            history.append_evidence(lane.directory.parent.parent, evidence, f"verify of {attempt.id}")
             verdict = judge(evidence)
             if kept is not None and kept[2].kind is verdict.kind is VerdictKind.WEAK:
                 both = held_against(kept[1], attempt, kept[0], patch, context)

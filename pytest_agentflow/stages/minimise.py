@@ -18,6 +18,7 @@ from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.hunks import Piece
 from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, Patch, VerdictKind
 from pytest_agentflow.core.verdict import judge
+from pytest_agentflow.stages import flaky_targets
 from pytest_agentflow.stages.build import BUILD, without_build
 from pytest_agentflow.stages.green import green
 from pytest_agentflow.stages.oracle.asked import further_commands, further_oracles
@@ -120,6 +121,7 @@ def _judge(run: Run, before: Observation, attempt: Attempt, smaller: Patch) -> t
         scratch=run.temp / "minimise",
         commands=further_commands(run.settings),
         oracles=further_oracles(run.settings, run.plugins),
+        flaky=flaky_targets.load(run.directory),
     )
     evidence = gather(without_build(attempt), smaller, context)
     whole = record_in(run.attempt_directory(attempt.id))

@@ -20,7 +20,7 @@ from pytest_agentflow.core.model import Observation, VerdictKind
 from pytest_agentflow.core.verdict import judge
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.settings import Settings
-from pytest_agentflow.stages import minimise
+from pytest_agentflow.stages import flaky_targets, minimise
 from pytest_agentflow.stages.build import without_build
 from pytest_agentflow.stages.oracle.asked import further_commands, further_oracles
 from pytest_agentflow.stages.recorded import UNREADABLE, attempt_in, record_in, verdict_in
@@ -127,6 +127,7 @@ def _execute(directory: Path, name: str, said: str, settings: Settings, spec: Ru
         scratch=pool.root / f"scratch-{name.replace('/', '-')}",
         commands=further_commands(settings),
         oracles=further_oracles(settings, hookspecs.manager(settings.agent_plugins)),
+        flaky=flaky_targets.load(directory),
     )
     verdict = judge(gather(without_build(attempt), record.patch, context))
     return Check(name, said, str(verdict.kind), "executed", verdict.reason)

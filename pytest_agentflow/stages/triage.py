@@ -14,12 +14,16 @@ from pytest_agentflow.core.events import TRIAGED, content_key
 from pytest_agentflow.core.flaky import FlakyRecord, TriageResult
 from pytest_agentflow.core.model import Observation, SessionRecord
 from pytest_agentflow.core.rerun_triage import Rerun, decide, undecided
+from pytest_agentflow.core.triage_budget import Budget
+from pytest_agentflow.stages import flaky_targets
 from pytest_agentflow.stages.build import BUILD
+from pytest_agentflow.stages.flaky_triage import run_triage
 from pytest_agentflow.stages.run import Run
 
 RunFresh = Callable[
     [Sequence[str], int], SessionRecord
 ]  # (ids in order, hash seed) -> a fresh process's record
+LEAST_EXAMINING, MOST_EXAMINING = 60.0, 300.0  # seconds for the causes of flaky targets
 MOSTLY_RED = 0.8  # above this share of failures a run says nothing about single tests
 
 
@@ -35,9 +39,9 @@ def triage_round(run: Run, number: int, observation: Observation) -> TriageResul
         workspace = run.temp / f"triage-{number}"
         try:
             snapshot.materialise(run.snapshot(observation.tree), workspace)
-            result = triage(
-                failing, observation, _fresh(run, workspace, observation.tree), run.settings.agent_triage_runs
-            )
+            fresh = _fresh(run, workspace, observation.tree)
+            result = triage(failing, observation, fresh, run.settings.agent_triage_runs)
+            result = _examined(run, workspace, result, observation.duration)
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
             shutil.rmtree(run.temp / f"triage-{number}-scratch", ignore_errors=True)
@@ -70,6 +74,17 @@ def triage(
         again += [_rerun(suite, run_fresh, 0), _rerun(failing, run_fresh, 0)]
     sorted_ = decide(failing, [first, *again])
     return TriageResult(sorted_.targets, sorted_.flaky, tuple(notes))
+
+
+def _examined(run: Run, workspace: Path, result: TriageResult, suite_seconds: float) -> TriageResult:
+    """With --agent-flaky: cause, rate and reproducer by the experiments of `--flaky-triage`, within a bounded time."""
+    if not (run.settings.agent_flaky and result.flaky):
+        return result
+    seconds = run.seconds_left(min(MOST_EXAMINING, max(LEAST_EXAMINING, 40 * suite_seconds)))
+    out = workspace.with_name(workspace.name + "-scratch") / "flaky"
+    report = run_triage(run.spec, workspace, [], Budget(seconds=seconds), out, lambda _: None)
+    found = {r.nodeid: r for r in report.records}
+    return replace(result, flaky=tuple(found.get(r.nodeid, r) for r in result.flaky))
 
 
 def _rerun(ids: Sequence[str], run_fresh: RunFresh, hash_seed: int) -> Rerun:
@@ -132,4 +147,5 @@ def _opted_in(run: Run, result: TriageResult) -> TriageResult:
             extra.append(record.nodeid)
     if not extra:
         return result
+    flaky_targets.save(run.directory, [r for r in result.flaky if r.nodeid in extra])
     return TriageResult(result.targets + tuple(extra), result.flaky, result.notes)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from pytest_agentflow.core.layers.base import Facts, Judged, failed, na, ok, some, weak
+from pytest_agentflow.core.flaky_stats import runs_to_believe
+from pytest_agentflow.core.layers.base import Facts, Judged, error, failed, na, ok, some, weak
 from pytest_agentflow.core.model import VerdictKind
 
 NAME = "reruns"
@@ -38,6 +39,10 @@ def judge(facts: Facts) -> Judged:
         shaky = _shaky(session)
         if shaky:
             return failed(NAME, VerdictKind.FLAKY, f"{shaky} under {words}")
+    for nodeid, told in facts.get("flaky", {}).items():
+        refused = _unconvincing(nodeid, told)
+        if refused is not None:
+            return refused
     if dated:
         return weak(NAME, dated)
     counts = _passes(facts)
@@ -47,9 +52,28 @@ def judge(facts: Facts) -> Judged:
     bound = excluded_rate(fewest, facts["confidence"])
     return ok(
         NAME,
-        f"at least {fewest} passes per target, failure rate < {bound:.0%} at {facts['confidence']:.0%} confidence",
+        f"at least {fewest} passes per target, failure rate < {bound:.0%} at {facts['confidence']:.0%} confidence{_convinced(facts)}",
         passes=fewest, bound=round(bound, 4),
     )  # fmt: skip
+
+
+def _unconvincing(nodeid: str, told: Facts) -> Judged | None:
+    """A target that was flaky must pass as often as its rate asks, and where it used to fail."""
+    needed = runs_to_believe(*told["rate"])
+    was = f"{nodeid} was flaky ({told['rate'][0]} of {told['rate'][1]} runs failed)"
+    if any(outcome != "passed" for outcome in told["again"]) or len(told["again"]) < 2:
+        return failed(
+            NAME,
+            VerdictKind.FLAKY,
+            f"{was}, and under the inputs that made it fail: {some(told['again']) or 'not run'}",
+        )
+    if told["red"]:
+        return failed(
+            NAME, VerdictKind.FLAKY, f"{was}, and failed {told['red']} of {told['red'] + told['passed']} runs"
+        )
+    if told["passed"] < needed:
+        return error(NAME, f"{was}: {told['passed']} green runs, {needed} are needed to believe a fix")
+    return None
 
 
 def _shaky(session: Facts) -> str:
@@ -59,6 +83,14 @@ def _shaky(session: Facts) -> str:
         if bad and session["outcomes"].get(nodeid) == "passed":
             return f"{nodeid} failed {bad} of {bad + told['passed']} repetitions"
     return ""
+
+
+def _convinced(facts: Facts) -> str:
+    """How often the flaky targets passed, in words."""
+    told = facts.get("flaky", {})
+    return "".join(
+        f"; {t}, flaky before: {f['passed']} green runs and its reproducer" for t, f in told.items()
+    )
 
 
 def _passes(facts: Facts) -> dict[str, int]:

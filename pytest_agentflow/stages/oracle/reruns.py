@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_agentflow.core.evidence import LayerFacts, session_facts
 from pytest_agentflow.core.layers.reruns import repeats_for
+from pytest_agentflow.stages.oracle import flaky
 from pytest_agentflow.stages.oracle.room import Room
 from pytest_agentflow.stages.oracle.twins import sample
 
@@ -34,7 +35,12 @@ def measure(room: Room) -> Iterator[LayerFacts]:
             break
     yield LayerFacts(
         "reruns",
-        {"sessions": sessions, "clock_introduced": clock_introduced(room), "confidence": room.ctx.confidence},
+        {
+            "sessions": sessions,
+            "clock_introduced": clock_introduced(room),
+            "confidence": room.ctx.confidence,
+            "flaky": flaky.measure(room),
+        },
     )
 
 

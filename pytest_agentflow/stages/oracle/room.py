@@ -16,6 +16,7 @@ from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.adapters.snapshot import Snapshot
 from pytest_agentflow.adapters.toolcache import lend, tool_bytecode
 from pytest_agentflow.adapters.workspaces import Pool, base_directory
+from pytest_agentflow.core.flaky import FlakyRecord
 from pytest_agentflow.core.model import Attempt, Patch, SessionRecord, TestResult
 from pytest_agentflow.core.scope import ScopePolicy
 
@@ -34,6 +35,7 @@ class VerifyContext:
     layers_off: frozenset[str] = frozenset()
     commands: tuple[tuple[str, str], ...] = ()  # (name, command line): the build and further oracles
     oracles: tuple[Any, ...] = ()  # plugins' oracles: `stages.oracle.further.Oracle`
+    flaky: tuple[FlakyRecord, ...] = ()  # targets known to be flaky, with the rate and the way they fail
     timeout: float = 900.0  # seconds of one session; the room makes it shorter where the suite is quick
 
 
