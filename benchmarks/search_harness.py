@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest_agentflow
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
+from pytest_agentflow.adapters.toolcache import tool_bytecode
 from pytest_agentflow.agents.base import AgentReport, Brief
 from pytest_agentflow.agents.search import SearchAgent
 from pytest_agentflow.core.model import Attempt, LineScore, Outcome, SessionRecord, Suspect, TestResult
@@ -48,7 +49,11 @@ class LocalBench:
 
 @dataclass
 class Case:
-    """A project with failing tests: where it is, how it runs, which tests an agent may see."""
+    """A project with failing tests: where it is, how it runs, what may be edited.
+
+    As in a run of the product, bytecode of interpreter and plugins is lent and nothing adds to it. Without a sandbox,
+    because the CPU time of what ends inside one cannot be told.
+    """
 
     name: str
     tree: Path
@@ -58,18 +63,18 @@ class Case:
     python: str = sys.executable
     site_paths: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
-    sandbox: str = "none"
     spec: RunSpec = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spec = RunSpec(
+        spec = RunSpec(
             python=self.python,
             import_roots=self.roots,
             pytest_args=self.pytest_args,
-            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
             site_paths=(str(Path(pytest_agentflow.__file__).parents[1]), *self.site_paths),
-            sandbox=self.sandbox,
         )
+        tools = tool_bytecode(spec, self.scratch.parent)
+        self.spec = replace(spec, bytecode=str(tools or ""))
 
     def run(
         self, paths: Sequence[str] = (), ids: Sequence[str] | None = None, timeout: float = 300.0, **more: Any

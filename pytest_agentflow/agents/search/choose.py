@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from pytest_agentflow.agents.search.context import Function
+from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.screening import Trial
 
 # Edits that can silence a failure without repairing its cause, by how readily they do.
@@ -24,6 +27,8 @@ SUSPECT = {
     "string": 0.1,
     "operand-dropped": 0.2,
 }
+FORGOTTEN = 0.8  # a parameter or variable that nothing reads any more
+FALLS_THROUGH = 0.8  # a function that returns values can now end without one
 
 
 def merit(trial: Trial) -> float:
@@ -33,5 +38,64 @@ def merit(trial: Trial) -> float:
     return trial.cost + penalty + 0.1 * math.log(1 + size)
 
 
-def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    return sorted(trials, key=merit)
+def best_first(trials: Sequence[Trial], sources: Mapping[str, Source]) -> list[Trial]:
+    """By merit, and by what the patched functions look like."""
+    return sorted(trials, key=lambda trial: merit(trial) + damage(trial, sources))
+
+
+def damage(trial: Trial, sources: Mapping[str, Source]) -> float:
+    """Signs that a patch gives up something that the code was meant to do."""
+    total = 0.0
+    for path, data in trial.files.items():
+        source = sources[path]
+        try:
+            after = ast.parse(data)
+        except (SyntaxError, ValueError):
+            continue
+        total += FORGOTTEN * _more(_unread, source.tree, after) + FALLS_THROUGH * _more(
+            _falling, source.tree, after
+        )
+    return total
+
+
+def _more(count: Callable[[ast.Module], int], before: ast.Module, after: ast.Module) -> int:
+    return max(-1, min(1, count(after) - count(before)))
+
+
+def _unread(tree: ast.Module) -> int:
+    """Parameters and variables, over all functions, that are bound and never read."""
+    total = 0
+    for function in ast.walk(tree):
+        if isinstance(function, Function):
+            names = [n for n in ast.walk(function) if isinstance(n, ast.Name)]
+            bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+            bound |= {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
+            total += len(bound - {n.id for n in names if isinstance(n.ctx, ast.Load)})
+    return total
+
+
+def _falling(tree: ast.Module) -> int:
+    """Functions that return a value somewhere and nothing where their body ends."""
+    functions = [f for f in ast.walk(tree) if isinstance(f, Function)]
+    return sum(_returns_values(f) and not _leaves(f.body) for f in functions)
+
+
+def _returns_values(function: Function) -> bool:
+    return any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(function))
+
+
+def _leaves(body: Sequence[ast.stmt]) -> bool:
+    """True when the end of a block cannot be reached."""
+    last = body[-1] if body else None
+    if isinstance(last, ast.Return | ast.Raise | ast.Continue | ast.Break):
+        return True
+    if isinstance(last, ast.If):
+        return _leaves(last.body) and _leaves(last.orelse)
+    if isinstance(last, ast.While):
+        forever = isinstance(last.test, ast.Constant) and bool(last.test.value)
+        return forever and not any(isinstance(n, ast.Break) for n in ast.walk(last))
+    if isinstance(last, ast.Try):
+        return _leaves(last.finalbody) or (
+            _leaves(last.orelse or last.body) and all(_leaves(h.body) for h in last.handlers)
+        )
+    return isinstance(last, ast.With) and _leaves(last.body)

@@ -18,10 +18,18 @@ def normal_form(source: Source, *edits: Edit) -> object | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a candidate may be silly; the user need not hear of it
             new = _form(_compile(prefix + _patched(source.text, start, end, edits)))
-            old = _form(_compile(prefix + source.text[start:end]))
+            old = _base_form(source, start, end, prefix)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return None if new == old else hash((source.path, start, new))
+
+
+def _base_form(source: Source, start: int, end: int, prefix: str) -> object:
+    """The form of what is replaced; kept on the source, since every candidate asks."""
+    kept = source.__dict__.setdefault("_forms", {})
+    if (start, end) not in kept:
+        kept[start, end] = _form(_compile(prefix + source.text[start:end]))
+    return kept[start, end]
 
 
 def _compile(text: str) -> CodeType:

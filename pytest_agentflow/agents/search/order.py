@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pytest_agentflow.agents.search.context import Context, FileContext, Function
 from pytest_agentflow.agents.search.edits import Edit, Source
@@ -58,9 +59,15 @@ def statement_lines(source: Source) -> dict[int, int]:
 
 
 def generate(
-    sources: Mapping[str, Source], scores: Mapping[tuple[str, int], float], seed: int = 0
+    sources: Mapping[str, Source],
+    scores: Mapping[tuple[str, int], float],
+    seed: int = 0,
+    likelier: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Ranked]:
-    """Every single edit on the suspected lines, cheapest first; equal costs in an order that the seed decides."""
+    """Every single edit on the suspected lines, cheapest first; equal costs in an order that the seed decides.
+
+    `likelier` says by which factor the failures make a kind of edit likelier.
+    """
     ranks = expected_ranks(scores)
     chance = random.Random(seed)
     found: list[tuple[float, float, Edit]] = []
@@ -71,7 +78,7 @@ def generate(
         edits = list(_edits_of_file(source, lines))
         crowd = Counter((e.start, e.end, e.kind) for e, _ in edits)
         for edit, rank in edits:
-            cost = math.log(rank + RANK_OFFSET) - math.log(edit.weight)
+            cost = math.log(rank + RANK_OFFSET) - math.log(edit.weight * likelier.get(edit.kind, 1.0))
             cost += CROWD * math.log(max(1.0, crowd[edit.start, edit.end, edit.kind] / FEW))
             found.append((cost, chance.random(), edit))
     found.sort(key=lambda f: f[:2])

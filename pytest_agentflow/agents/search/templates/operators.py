@@ -110,11 +110,24 @@ def _compare(ctx: Context, node: ast.Compare) -> Iterator[Edit]:
             if isinstance(left, ast.Name | ast.Attribute):
                 yield ctx.replace(right, f"abs({ctx.code(right)})", "comparison-abs", 0.05)
                 yield ctx.replace(left, f"abs({ctx.code(left)})", "comparison-abs", 0.05)
+    if len(operands) == 2:
+        yield from _limit(ctx, node, SYMBOLS[type(node.ops[0])])
     if len(operands) == 2 and isinstance(node.ops[0], ast.In | ast.NotIn):
         word = SYMBOLS[type(node.ops[0])]
         yield ctx.put(
             node, f"{ctx.atom(operands[1])} {word} {ctx.atom(operands[0])}", "swapped-operands", 0.3
         )
+
+
+def _limit(ctx: Context, node: ast.Compare, old: str) -> Iterator[Edit]:
+    """Another operator and another number at once: `len(x) == 0` for `len(x) <= 1`."""
+    number = node.comparators[0]
+    if isinstance(number, ast.Constant) and type(number.value) is int:
+        for new in ("<=", ">", "==", "!="):
+            for value in (number.value + 1, number.value - 1):
+                if new != old:
+                    text = f"{ctx.code(node.left)} {new} {value}"
+                    yield ctx.replace(node, text, "comparison", 0.12)
 
 
 def _arithmetic(ctx: Context, node: ast.BinOp) -> Iterator[Edit]:

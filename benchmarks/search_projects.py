@@ -1,0 +1,170 @@
+"""How do the search benchmarks unpack a real project, run its suite, locate a fault and let the agent repair it?"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_harness import Case, attempt, green, with_files
+
+from pytest_agentflow.adapters import coverage_map
+from pytest_agentflow.child.recorder import ENVIRONMENT
+from pytest_agentflow.core.model import Cluster, Observation, SessionRecord
+from pytest_agentflow.core.plan import split
+from pytest_agentflow.stages.localise import localise
+
+RECORDER = "pytest_agentflow.child.recorder"
+TEST_PARTS = (
+    "test",
+    "docs",
+    "doc",
+    "bench",
+    "examples",
+    "setup.py",
+    "conftest.py",
+    "noxfile",
+    "tasks",
+    "ez_setup",
+)
+# Plugins of the development environment that a project's own strict warnings trip over.
+QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:anyio", "-p", "no:rerunfailures")
+HELD_OUT = 0.25  # as the product's default
+
+
+class Project:
+    """An unpacked project whose suite runs green, apart from what its base already fails."""
+
+    def __init__(self, archive: Path, root: Path, site: Sequence[str] = ()) -> None:
+        with tarfile.open(archive) as tar:
+            tar.extractall(root, filter="data")
+        top = next(p for p in root.iterdir() if p.is_dir())
+        roots = ("src", ".") if (top / "src").is_dir() else (".",)
+        self.name = archive.name.removesuffix(".tar.gz")
+        self.sources = self._sources(top, roots[0])
+        self.case = Case(self.name, top, root / "scratch", roots=roots, pytest_args=QUIET, site_paths=tuple(site),
+                         scope=tuple(self.sources))  # fmt: skip
+        self.paths = ("tests.py",) if (top / "tests.py").is_file() else ()
+        self.record = self.case.run(self.paths, timeout=180, extra_args=("--timeout=20",))
+        self.green = green(self.record.results)
+        self.problem = ""
+        if len(self.green) < 20:
+            tail = self.record.output_tail[-200:]
+            self.problem = f"{len(self.green)} green tests, {self.record.problem}: {tail!r}"
+
+    @staticmethod
+    def _sources(top: Path, root: str) -> list[str]:
+        return sorted(
+            str(p.relative_to(top))
+            for p in (top / root).rglob("*.py")
+            if not any(part.startswith(TEST_PARTS) for part in p.relative_to(top).parts)
+            and p.stat().st_size > 400
+        )
+
+    def observe(self) -> tuple[SessionRecord, coverage_map.CoverageMap]:
+        """One run of the suite with line coverage per test."""
+        out = self.case.scratch / "coverage"
+        shutil.rmtree(out, ignore_errors=True)
+        options = {"roots": ["."], "omit": [], "level": "lines", "out": str(out), "top": os.path.realpath(self.case.tree)}  # fmt: skip
+        record = self.case.run(
+            self.paths,
+            timeout=240,
+            extra_args=("--timeout=20", "-p", RECORDER),
+            extra_env={ENVIRONMENT: json.dumps(options)},
+        )
+        return record, coverage_map.read(out, self.case.tree)
+
+    def broken(self, record: SessionRecord) -> list[str] | None:
+        """Tests that a bug breaks, also without the recorder; None when the bug breaks the collection."""
+        red = [i for i in self.green if i in record.results and record.results[i].outcome.red]
+        if any(i not in record.results for i in self.green):
+            return None
+        again = self.case.run(ids=red, timeout=120) if red else record
+        return [i for i in red if i in again.results and again.results[i].outcome.red]
+
+    def clusters(
+        self, record: SessionRecord, coverage: coverage_map.CoverageMap, broken: Sequence[str]
+    ) -> tuple[Cluster, ...]:
+        keep = {i: r for i, r in record.results.items() if i in self.green}
+        observation = Observation("", tuple(keep), tuple(keep), keep, record.duration)
+        return localise(observation, coverage, self.case.tree, None, tuple(broken))
+
+
+@dataclass
+class Repair:
+    """What the agent made of one cluster: the files it would change, and what that took."""
+
+    files: Mapping[str, bytes]
+    accepted: bool
+    label: str
+    offered: list[Mapping[str, bytes]]
+    tried: int
+    stopped: str
+    notes: str
+    wall: float
+    cpu: float
+
+
+def repair(
+    project: Project,
+    record: SessionRecord,
+    coverage: coverage_map.CoverageMap,
+    cluster: Cluster,
+    unseen: set[str],
+    broken: Sequence[str],
+    *,
+    deadline: float,
+    seed: int = 0,
+) -> Repair:
+    """One attempt, then the first offered candidate that a cold run accepts: visible tests and held-out ones.
+
+    As in the product a quarter of targets and covering guards is held out, to choose and to judge; `unseen` tests are
+    given to nobody.
+    """
+    targets = [t for t in cluster.targets if t not in unseen]
+    paths = {s.unit.path for s in cluster.suspects[:5]}
+    guards = [i for i in project.green if i not in broken and i not in unseen]
+    near = [i for i in guards if paths & set(coverage.lines_of(i))]
+    parts = split(targets, near, HELD_OUT, seed)
+    held = {*parts.choose, *parts.judge}
+    lines = [(r.path, r.line, r.score) for r in cluster.ranked_lines if r.path in project.sources]
+    visible_guards = [g for g in guards if g not in held]
+    report, wall, cpu = attempt(
+        project.case, record.results, parts.visible, visible_guards, lines,
+        deadline=deadline, seed=seed, suspects=cluster.suspects,
+    )  # fmt: skip
+    wanted = sorted({*targets, *guards})
+    chosen, label = {}, ""
+    for candidate in report.candidates:
+        judged = with_files(project.case, candidate.files, wanted)
+        if all_green(judged, wanted):
+            chosen, label = candidate.files, candidate.label
+            break
+    return Repair(
+        chosen, bool(chosen), label, [c.files for c in report.candidates], int(report.notes.get("tried", 0)),
+        str(report.notes.get("stopped") or report.message),
+        str({k: v for k, v in report.notes.items() if k != "near_misses"})[:600], wall, cpu,
+    )  # fmt: skip
+
+
+def all_green(record: SessionRecord, ids: Sequence[str]) -> bool:
+    return all(i in record.results and record.results[i].outcome == "passed" for i in ids)
+
+
+def unseen(
+    project: Project, coverage: coverage_map.CoverageMap, paths: set[str], broken: Sequence[str]
+) -> set[str]:
+    """Every fourth failing test and every fourth guard that reaches a changed file: for the benchmark's eyes only."""
+    covering = [i for i in project.green if i not in broken and paths & set(coverage.lines_of(i))]
+    return {*sorted(broken)[1::4], *sorted(covering)[1::4]}
+
+
+def shuffled(things: Sequence, seed: str) -> list:  # type: ignore[type-arg]
+    found = list(things)
+    random.Random(seed).shuffle(found)
+    return found

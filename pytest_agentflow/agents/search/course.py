@@ -1,0 +1,230 @@
+"""How does one attempt of the search run: prepare, try candidates best first, choose, report?"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from pytest_agentflow.adapters.sessions import child_environment
+from pytest_agentflow.adapters.warm import WarmRunner
+from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief, Candidate
+from pytest_agentflow.agents.search.choose import best_first, damage, merit
+from pytest_agentflow.agents.search.edits import Edit, Source, apply
+from pytest_agentflow.agents.search.evidence import repairs, sandboxed_probe
+from pytest_agentflow.agents.search.frontier import Frontier, Proposal
+from pytest_agentflow.agents.search.guidance import likelier
+from pytest_agentflow.agents.search.normal import normal_form
+from pytest_agentflow.agents.search.order import Ranked, generate
+from pytest_agentflow.agents.search.prepare import near_first, prepare
+from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
+from pytest_agentflow.agents.search.suspicion import line_scores
+from pytest_agentflow.core.model import Spend
+
+OFFERED = 5  # candidates handed to the oracle
+SHARE = 0.9  # of the deadline
+EVIDENCE_MOST = 600  # repairs suggested by an exception
+ENOUGH = 12  # plausible patches after which looking for more stops
+MARGIN = 0.5  # go on until what is left is that much less likely than the best plausible patch …
+LOOK_ON_LEAST = 60  # … for at least that many candidates …
+LOOK_ON = 0.3  # … and at most that share of those tried so far …
+LOOK_ON_MOST = 300  # … or that many, …
+LOOK_ON_SECONDS = 2.0  # … or that long, or half of the time it took
+EDITS_MOST = 3  # in one candidate
+ALIKE = 4  # near misses flipping the same targets that get second edits
+
+
+@dataclass
+class Search:
+    """One attempt: what it knows, and how far it got."""
+
+    brief: Brief
+    bench: Bench
+    began: float
+    config: Mapping[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+    screening: Screening | None = None
+    sources: dict[str, Source] = field(default_factory=dict)
+    stopped: str = ""
+    _told: float = 0.0
+    _seen: set[object] = field(default_factory=set)
+    _grown: Counter[frozenset[str]] = field(default_factory=Counter)
+    _near: int = 0
+    _look_on: tuple[int, int, float] | None = None  # candidates at least, at most; time at most
+    _best: tuple[int, float] = (0, 0.0)  # plausible ones seen, and the lowest merit of them
+
+    # the course of an attempt ------------------------------------------------------------------------
+
+    def run(self, runner: WarmRunner) -> None:
+        attempt = self.brief.attempt
+        scores = line_scores(self.brief)
+        paths = dict.fromkeys(path for path, _ in scores)
+        read = {path: Source.read(self.brief.workspace, path) for path in paths}
+        self.sources = {path: source for path, source in read.items() if source is not None}
+        if not self.sources:
+            self.stopped = "no suspected Python source in scope"
+            return
+        singles = [
+            *self._from_evidence(),
+            *generate(self.sources, scores, attempt.seed, likelier(attempt.visible, self.brief.failures)),
+        ]
+        self.notes["candidates_known"] = len(singles)
+        ids = (*attempt.visible, *near_first(attempt.guards, attempt.visible))
+        runner.start(self.config["run_spec"], self.brief.workspace, ids, self._scratch())
+        self.screening = prepare(runner, self.brief, self.config, self.notes)
+        if self.screening is None:
+            self.stopped = "no target fails when it is run by itself"
+            return
+        self._search(self.screening, Frontier(singles))
+
+    def _scratch(self) -> Path:
+        return Path(self.config.get("scratch") or self.brief.directory / "scratch")
+
+    def _from_evidence(self) -> list[Ranked]:
+        """What the exceptions themselves suggest comes before everything else."""
+        spec = self.config["run_spec"]
+        env = child_environment(spec, self.brief.workspace, self._scratch() / "probe", 0, {})
+        probe = sandboxed_probe(self.bench.sandboxed, spec.python, env)
+        found = repairs(self.brief.failures, self.sources, probe)
+        return [Ranked(-5.0 + 0.01 * n, edits) for n, edits in enumerate(found) if n < EVIDENCE_MOST]
+
+    def _search(self, screening: Screening, frontier: Frontier) -> None:
+        """Try what the frontier holds until it is empty, time is up, or nothing better can be expected."""
+        waiting = True
+        while waiting and not self.stopped:
+            for proposal in frontier:
+                if self._over(screening) or self._settled(screening, proposal.cost):
+                    break
+                trial = self._trial(proposal)
+                if trial is not None:
+                    while screening.runner.busy >= screening.parallel:
+                        screening.collect()
+                    screening.offer(trial)
+                self._learn(screening, frontier)
+                self._tell(screening)
+            screening.drain()
+            self._learn(screening, frontier)
+            waiting = frontier.next_cost < float("inf")
+        self.stopped = self.stopped or "every candidate was tried"
+
+    def _trial(self, proposal: Proposal) -> Trial | None:
+        """The candidate's files, or None for what is no Python or compiles to something that was tried."""
+        edits = proposal.edits
+        if any(a.overlaps(b) for a, b in combinations(edits, 2)):
+            return None
+        by_path: dict[str, list[Edit]] = {}
+        for edit in edits:
+            by_path.setdefault(edit.path, []).append(edit)
+        forms = tuple(normal_form(self.sources[path], *group) for path, group in sorted(by_path.items()))
+        key = (forms, proposal.patience, proposal.probe)
+        if None in forms or key in self._seen:
+            return None
+        self._seen.add(key)
+        return Trial(edits, proposal.cost, apply(self.sources, edits), proposal.patience, proposal.probe)
+
+    def _learn(self, screening: Screening, frontier: Frontier) -> None:
+        """What came back decides what else is worth trying."""
+        for near in screening.near[self._near :]:
+            if not near.broken and len(near.trial.edits) < EDITS_MOST:
+                self._grow(near, screening, frontier)
+        self._near = len(screening.near)
+        for trial, flipped in screening.slow:
+            frontier.again_slowly(trial, flipped)
+        for trial in screening.refused:
+            if trial.probe + 1 < len(screening.probes) and len(trial.edits) == 1:
+                frontier.again_on(trial, trial.probe + 1)
+        screening.slow.clear()
+        screening.refused.clear()
+
+    def _grow(self, near: NearMiss, screening: Screening, frontier: Frontier) -> None:
+        """Second edits for what flips a part of the targets; asked of a target that is still red."""
+        share = len(near.flipped) / len(screening.targets)
+        self._grown[near.flipped] += 1
+        if share < 1 and self._grown[near.flipped] <= ALIKE:
+            red = (n for n, (target, _) in enumerate(screening.probes) if target not in near.flipped)
+            frontier.second_edits(near.trial, share, next(red, 0))
+
+    # limits and progress -----------------------------------------------------------------------------
+
+    def _settled(self, screening: Screening, cost: float) -> bool:
+        """True when several are plausible, or one is and nothing that is left is likely to beat it."""
+        if not screening.plausible:
+            return False
+        tried, took = screening.tried, time.monotonic() - self.began
+        if self._look_on is None:
+            self.notes["first_plausible"] = {"tried": tried, "seconds": round(took, 2)}
+            most = tried + max(LOOK_ON_MOST, int(LOOK_ON * tried))
+            self._look_on = tried + LOOK_ON_LEAST, most, time.monotonic() + max(LOOK_ON_SECONDS, took / 2)
+        if self._best[0] < len(screening.plausible):
+            lowest = min(merit(t) + damage(t, self.sources) for t in screening.plausible)
+            self._best = len(screening.plausible), lowest
+        least, most, until = self._look_on
+        unlikely = tried >= least and cost > self._best[1] + MARGIN
+        if unlikely or tried >= most or time.monotonic() > until or len(screening.plausible) >= ENOUGH:
+            self.stopped = (
+                "nothing likelier is left to try" if unlikely else "enough was tried after the first"
+            )
+        return bool(self.stopped)
+
+    def _over(self, screening: Screening) -> bool:
+        if self.bench.cancelled():
+            self.stopped = "cancelled"
+        elif time.monotonic() - self.began > self.brief.deadline * SHARE:
+            self.stopped = "deadline"
+        elif screening.tried >= int(self.config.get("max_candidates", 1_000_000)):
+            self.stopped = "candidate limit"
+        return bool(self.stopped)
+
+    def _tell(self, screening: Screening) -> None:
+        now = time.monotonic()
+        if now - self._told > 0.5:
+            self._told = now
+            rate = screening.tried / max(0.001, now - self.began)
+            flips = max((len(n.flipped) for n in screening.near), default=0)
+            self.bench.progress(
+                "candidates",
+                tried=screening.tried,
+                rate=round(rate, 1),
+                plausible=len(screening.plausible),
+                best_flips=len(screening.targets) if screening.plausible else flips,
+                targets=len(screening.targets),
+            )
+
+    # the report --------------------------------------------------------------------------------------
+
+    def report(self) -> AgentReport:
+        screening = self.screening
+        spend = Spend(seconds=time.monotonic() - self.began, cpu=screening.cpu if screening else 0.0)
+        if screening is None:
+            return AgentReport(AgentOutcome.NO_CHANGE, self.stopped, spend, notes=self.notes)
+        self.notes.update(
+            tried=screening.tried,
+            plausible=len(screening.plausible),
+            hung=screening.hung,
+            modes=dict(screening.modes),
+            not_faster_because=dict(screening.why),
+            stopped=self.stopped,
+            near_misses=[_near_miss(near) for near in screening.near[:10]],
+        )
+        chosen = best_first(screening.plausible, self.sources)[:OFFERED]
+        candidates = tuple(Candidate(t.files, label(t), -merit(t)) for t in chosen)
+        if candidates:
+            message = f"{len(screening.plausible)} plausible of {screening.tried} candidates tried"
+            return AgentReport(AgentOutcome.CHANGED, message, spend, candidates, notes=self.notes)
+        outcome = {"cancelled": AgentOutcome.CANCELLED, "deadline": AgentOutcome.TIMED_OUT}.get(
+            self.stopped, AgentOutcome.NO_CHANGE
+        )
+        message = f"none of {screening.tried} candidates flips every target ({self.stopped})"
+        return AgentReport(outcome, message, spend, notes=self.notes)
+
+
+def label(trial: Trial) -> str:
+    return "; ".join(f"{e.kind} at {e.path}:{e.line}" for e in trial.edits)
+
+
+def _near_miss(near: NearMiss) -> dict[str, Any]:
+    return {"edit": label(near.trial), "flips": sorted(near.flipped), "breaks": near.broken}

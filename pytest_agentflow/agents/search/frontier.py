@@ -1,0 +1,75 @@
+"""Which candidate is tried next? The cheapest of: single edits, second edits on near misses, and second looks."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_agentflow.agents.search.edits import Edit
+from pytest_agentflow.agents.search.order import Ranked
+from pytest_agentflow.agents.search.screening import Trial
+
+SECOND_EDIT = 1.0  # what a second edit costs on top of both edits' own costs (the first one's counts half)
+PARTNERS = 2000  # single edits that are tried on top of one near miss
+OTHER_TARGET = 2.0  # a candidate that the first target refused is asked the next one, that much later
+MORE = 10.0  # times as much time for a candidate that ran out of it …
+MORE_TIME = 1.0  # … that much later when it had flipped a target before …
+NOTHING_YET = 3.0  # … or that much when it had not
+MOST_PATIENCE = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Edits to try, how patiently, and on which of the probing targets first."""
+
+    cost: float
+    edits: tuple[Edit, ...]
+    patience: float = 1.0
+    probe: int = 0
+
+
+class Frontier:
+    """A best-first queue of streams; each stream yields proposals, cheapest first."""
+
+    def __init__(self, singles: Sequence[Ranked]) -> None:
+        self._singles = singles
+        self._heap: list[tuple[float, int, Proposal, Iterator[Proposal]]] = []
+        self._n = 0
+        self._add(Proposal(r.cost, r.edits) for r in singles)
+
+    def __iter__(self) -> Iterator[Proposal]:
+        while self._heap:
+            _, _, proposal, stream = heapq.heappop(self._heap)
+            self._add(stream)
+            yield proposal
+
+    @property
+    def next_cost(self) -> float:
+        """No candidate to come costs less, apart from those that near misses will bring."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def _add(self, stream: Iterator[Proposal]) -> None:
+        first = next(stream, None)
+        if first is not None:
+            self._n += 1  # streams that tie keep their order
+            heapq.heappush(self._heap, (first.cost, self._n, first, stream))
+
+    def second_edits(self, near: Trial, share: float, probe: int) -> None:
+        """Another edit on top of one that flips `share` of the targets, likelier the more it flips."""
+        price = near.cost / 2 + SECOND_EDIT - math.log(0.5 + share)
+        self._add(
+            Proposal(single.cost + price, (*near.edits, *single.edits), probe=probe)
+            for single in self._singles[:PARTNERS]
+        )
+
+    def again_on(self, trial: Trial, probe: int) -> None:
+        """What one target refused may still flip another."""
+        self._add(iter([Proposal(trial.cost + OTHER_TARGET, trial.edits, probe=probe)]))
+
+    def again_slowly(self, trial: Trial, flipped: bool) -> None:
+        """Nothing failed, the time ran out: a right answer may be slow."""
+        if trial.patience < (MOST_PATIENCE if flipped else MORE):
+            cost = trial.cost + (MORE_TIME if flipped else NOTHING_YET)
+            self._add(iter([Proposal(cost, trial.edits, trial.patience * MORE)]))

@@ -1,0 +1,109 @@
+"""What do the visible tests do on the base when they are run the way candidates will be? Only what is red there is a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict, steady
+from pytest_agentflow.agents.base import Brief
+from pytest_agentflow.agents.search.screening import MOST, Screening
+from pytest_agentflow.core.model import Outcome
+
+HANG = 0.5  # CPU seconds after which a test that was not seen to take longer is taken to hang
+HUNG_ENOUGH = 3  # tests that hang on the base before the rest is taken to hang as well
+PROBES = 3  # targets that batches may ask
+REPEATS = 4  # times that a probing target must fail alike
+
+
+def prepare(
+    runner: WarmRunner, brief: Brief, config: Mapping[str, Any], notes: dict[str, Any]
+) -> Screening | None:
+    """Measure targets and guards with the started runner; None when no target fails by itself."""
+    visible = brief.attempt.visible
+    mode, base = _fastest_mode(runner, brief, config)
+    red = tuple(t for t in visible if not base.green([t]))
+    if not red:
+        return None
+    if len(red) < len(visible):
+        notes["green_by_themselves"] = sorted(set(visible) - set(red))
+    seconds = dict(base.seconds)
+    guards = near_first(brief.attempt.guards, visible)
+    if guards:
+        green = _measure(runner, guards, mode, brief, config)
+        kept = tuple(g for g in guards if green.outcomes.get(g) is not None and green.green([g]))
+        seconds.update(green.seconds)
+        notes["guards"] = {"given": len(guards), "green_when_warm": len(kept)}
+        guards = kept
+    hanging = {i for i, o in base.outcomes.items() if o is Outcome.TIMEOUT}
+    # Slow ones last: most candidates are refused by the first test.
+    targets = tuple(sorted(red, key=lambda t: (t in hanging, seconds.get(t, 1e9))))
+    typical = max((s for i, s in seconds.items() if i not in base.outcomes), default=0.002)
+    screening = Screening(runner, targets, guards, seconds, mode, typical=typical)
+    screening.parallel = int(config.get("processes", 2))
+    if mode == HOT and config.get("batches", True):
+        screening.probes = _probes(runner, [t for t in targets if t not in hanging])
+    notes["runner"] = {"mode": mode, "not_available": dict(runner.why), "probes": len(screening.probes)}
+    return screening
+
+
+def near_first(guards: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Guards in the targets' own files first: they are the likeliest to refuse a candidate."""
+    files = {t.partition("::")[0] for t in targets}
+    return tuple(sorted(guards, key=lambda g: g.partition("::")[0] not in files))
+
+
+def _fastest_mode(runner: WarmRunner, brief: Brief, config: Mapping[str, Any]) -> tuple[str, WarmVerdict]:
+    """The fastest mode that sees as many targets fail as the slowest does, with what it saw."""
+    visible = brief.attempt.visible
+    # A module that cannot be collected can only be tried by importing it again.
+    modes = (HOT, FRESH, COLD) if all("::" in t for t in visible) else (FRESH, COLD)
+    seen: dict[str, WarmVerdict] = {}
+    for mode in modes:
+        seen[mode] = _measure(runner, visible, mode, brief, config)
+        if not any(seen[mode].green([t]) for t in visible):
+            break
+    best = max(seen, key=lambda m: sum(not seen[m].green([t]) for t in visible))
+    return best, seen[best]
+
+
+def _measure(
+    runner: WarmRunner, ids: tuple[str, ...], mode: str, brief: Brief, config: Mapping[str, Any]
+) -> WarmVerdict:
+    """Run tests on the base; one that hangs must not hide those behind it, and a few that hang are enough."""
+    outcomes: dict[str, Outcome] = {}
+    seconds: dict[str, float] = {}
+    messages: dict[str, str] = {}
+    left, hung = ids, 0
+    hang = float(config.get("hang_seconds", HANG))
+    known = {i: brief.passing_seconds.get(i, 0.0) for i in ids}
+    slow = {i: min(MOST, 5.0 * s) for i, s in known.items() if 5.0 * s > hang}
+    while left and hung < HUNG_ENOUGH:
+        limits = Limits(default=hang, per_test=slow, wall=max(60.0, brief.deadline / 4), stop=False)
+        runner.submit(Job({}, left, limits, mode))
+        _, verdict = runner.next()
+        outcomes.update(verdict.outcomes)
+        seconds.update(verdict.seconds)
+        messages.update(verdict.messages)
+        rest = tuple(i for i in left if i not in verdict.outcomes)
+        if verdict.complete or len(rest) == len(left) or verdict.killed == "wall":
+            break
+        left, hung, hang = rest, hung + 1, hang / 2
+    for test in left if hung == HUNG_ENOUGH else ():
+        outcomes.setdefault(test, Outcome.TIMEOUT)
+    return WarmVerdict(outcomes, messages, mode, rung=False, complete=True, seconds=seconds)
+
+
+def _probes(runner: WarmRunner, targets: list[str]) -> list[tuple[str, str]]:
+    """The quickest target of each test function that fails alike when it is run again and again in one process."""
+    by_function: dict[str, str] = {}
+    for target in targets:
+        by_function.setdefault(target.partition("[")[0], target)
+    found = []
+    for target in list(by_function.values())[:PROBES]:
+        jobs = [Job({}, (target,), Limits(default=1.0)) for _ in range(REPEATS)]
+        runner.screen(jobs, "")
+        said = {steady(m) for m in (runner.next()[1].messages.get(target, "") for _ in jobs)}
+        if len(said) == 1 and said != {""}:
+            found.append((target, said.pop()))
+    return found
