@@ -22,7 +22,7 @@ class Contradiction:
         through = f", by way of {first['through']}" if "through" in first else ""
         return (
             f"{self.target} line {self.line} demands {self.demand}; then {first['test']} fails in line {first['line']}{through}: "
-            f"{first['has']} == {first['wants']}{more}"
+            f"{first['has']} where it wants {first['wants']}{more}"
         )
 
 
