@@ -29,8 +29,9 @@ def options_page() -> str:
         value = f" {shape['metavar']}" if shape.get("metavar") else ""
         value = f" [{value.strip()}]" if shape.get("nargs") == "?" else value
         keys = f"`{option.name.removeprefix('agent-')}`, `{option.dest}`" if option else ""
-        words = str(shape.get("help", "")).split(" (default: ")[0].replace("|", "\\|")
-        rows.append(f"| `{name}{value}` | {_default(option.default) if option else ''} | {words} | {keys} |")
+        words, _, told = str(shape.get("help", "")).replace("|", "\\|").partition(" (default: ")
+        usual = (_default(option.default) if option else "") or told.rpartition(")")[0]
+        rows.append(f"| `{name}{value}` | {usual} | {words} | {keys} |")
     commands = [f"| `agentflow {name}` | {summary} |" for name, summary in COMMANDS.items()]
     return f"""{NOTE}
 # Options

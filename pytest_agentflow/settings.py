@@ -70,7 +70,7 @@ OPTIONS: tuple[Option, ...] = (
         "agent-lanes",
         "value",
         None,
-        "attempts in flight (default: xdist's -n, else as many as there are cores)",
+        "attempts in flight (default: xdist's -n, else 16 for a paid agent and one per core for the search)",
         "N",
         _number(1, 256),
     ),
@@ -103,7 +103,7 @@ OPTIONS: tuple[Option, ...] = (
         "agent-reviewers",
         "value",
         None,
-        "adversarial reviewers per patch (default: 0 for the search, 2 for models)",
+        "adversarial reviewers per patch (default: 2 for a paid agent, else 0)",
         "N",
         _number(0, 16),
     ),
@@ -172,7 +172,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "agent-env", "list", (), "environment variables that the tests may see, beside the usual few", "NAME"
     ),
-    Option("agent-probe", "flag", False, "ask a model to predict a few outcomes before a paid fan-out"),
+    Option(
+        "agent-probe",
+        "flag",
+        False,
+        "ask a model to predict a few outcomes of each unit before it is paid for (default: with more than 10 units)",
+    ),
     Option("agent-confirm", "flag", False, "consent to a paid agent without being asked"),
     Option("agent-seed", "value", 0, "seed of every random choice", "N", _number(0)),
     Option(

@@ -148,6 +148,8 @@ def attempt_section(a: AttemptReport) -> str:
         lines.append(f"Left out: {escape(one_line(a.left_out))}\n")
     if a.message:
         lines.append(f"The agent's words (not evidence): {escape(one_line(a.message, 500))}\n")
+    if a.log:
+        lines.append(f"Its turns, tool calls and their results: {code(f'attempts/{a.id}/agent.log')}\n")
     if a.findings:
         rows = [(escape(f.layer), str(f.status), escape(one_line(f.reason, 400))) for f in a.findings]
         lines.append(table(("layer", "finding", "reason"), rows))

@@ -46,6 +46,9 @@ LIMITS = frozenset(
 )
 
 
+MODEL_LANES = 16  # unless the user says otherwise: these mostly wait for a provider
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A run before its journal is open."""
@@ -59,7 +62,7 @@ class Parts:
     threshold: float | None
     repository: Repository
     secrets: Mapping[str, str]
-    lanes: int
+    lanes: int | None  # as the user asked
     plugins: tuple[str, ...]
 
 
@@ -105,7 +108,7 @@ def _parts(
         threshold=None if threshold is None else float(threshold),
         repository=repository,
         secrets=request["secrets"],
-        lanes=settings.agent_lanes or user_lanes(request) or os.cpu_count() or 1,
+        lanes=settings.agent_lanes or user_lanes(request),
         plugins=settings.agent_plugins,
     )
 
@@ -143,10 +146,12 @@ def complete(parts: Parts, journal: Journal, progress: Progress, plugins: pluggy
     """The run, with its private directory made."""
     sections = parts.settings.sections.get("agents", {})
     cascade = preflight.cascade_of(parts.settings.agent, sections, parts.settings.agent_model)
-    versions = []
+    versions, paid, cores = [], False, os.cpu_count() or 1
     for name in cascade:
         config = agent_config(parts.settings, name, plugins)
-        versions.append([name, registry.resolve(name, config).fingerprint(config)])
+        agent = registry.resolve(name, config)
+        versions.append([name, agent.fingerprint(config)])
+        paid = paid or agent.paid
     settings = parts.settings
     frozen = {k: v for k, v in settings.to_json()["values"].items() if k not in LIMITS}
     deadline = settings.agent_deadline
@@ -178,5 +183,6 @@ def complete(parts: Parts, journal: Journal, progress: Progress, plugins: pluggy
         threshold=parts.threshold,
         secrets=parts.secrets,
         deadline=None if deadline is None else time.monotonic() + deadline,
-        lanes=parts.lanes,
+        lanes=parts.lanes or (max(cores, MODEL_LANES) if paid else cores),
+        free_lanes=parts.lanes or cores,
     )

@@ -133,12 +133,13 @@ class Desk:
                 self._change.wait(1.0)
 
     def _next(self) -> Attempt | None:
-        """The first attempt that may start. Paid ones wait for their pilot; what a fruitless pilot stops is said."""
+        """The first attempt that may start. Paid ones wait for their pilot, free ones for a core; what a fruitless pilot stops is said."""
         for attempt in list(self.pending):
             admission = Admission.GO
             if attempt.agent in self.paid and not self.run.settings.agent_confirm:
                 admission = admit(self._paid_so_far(), preflight.PILOT, preflight.FAN_OUT)
-            if admission is Admission.WAIT:
+            crowded = attempt.agent not in self.paid and self._free_in_flight() >= self.run.free_lanes
+            if admission is Admission.WAIT or crowded:
                 continue
             self.pending.remove(attempt)
             if admission is Admission.GO:
@@ -147,6 +148,9 @@ class Desk:
             verdict = Verdict(VerdictKind.OVER_BUDGET, words)
             self._settle_result(attempt, AttemptResult(attempt.id, verdict, Patch("", ()), attempt.agent))
         return None
+
+    def _free_in_flight(self) -> int:
+        return sum(self.attempts[i].agent not in self.paid for i in self.in_flight)
 
     def _paid_so_far(self) -> Paid:
         """Every unit counts once as planned, since what the search leaves goes to the paid agent."""

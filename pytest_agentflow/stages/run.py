@@ -60,6 +60,7 @@ class Run:
     secrets: Mapping[str, str] = field(default_factory=dict)
     deadline: float | None = None  # monotonic seconds
     lanes: int = 1
+    free_lanes: int = 1  # of these, how many may hold an agent that costs nothing but CPU time
 
     @property
     def store(self) -> Path:
