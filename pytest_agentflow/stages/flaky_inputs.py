@@ -56,9 +56,7 @@ def clock(lab: Lab, test: str) -> FlakyRecord | None:
     hours, seconds = _sweeps(lab, test, red.conditions.clock or lab.clock)
     kind = clock_kind(hours, seconds)
     if kind is Category.TIME_OF_DAY:
-        why = (
-            f"fails at these hours of the day: {', '.join(f'{n:02d}' for n, bad in enumerate(hours) if bad)}"
-        )
+        why = _hours_in_words(hours)
     elif len(set(seconds)) > 1:
         why = f"fails in a window of the clock: {sum(seconds)} of {len(seconds)} seconds spread over a minute"
     else:
@@ -82,8 +80,12 @@ def _sweeps(lab: Lab, test: str, moment: float) -> tuple[list[bool], list[bool]]
     seconds = [s.red for at in points if (s := lab.once((test,), "sweep", clock=at))]
     if len(set(seconds)) > 1:
         return seconds[:1], seconds
-    points = [day + n * 3600 + moment % 3600 for n in HOURS]
-    return [s.red for at in points if (s := lab.once((test,), "sweep", clock=at))], seconds
+    return _hours(lab, test, day, moment % 3600), seconds
+
+
+def _hours(lab: Lab, test: str, day: float, within: float) -> list[bool]:
+    points = [day + n * 3600 + within for n in HOURS]
+    return [s.red for at in points if (s := lab.once((test,), "sweep", clock=at))]
 
 
 def zone(lab: Lab, test: str) -> FlakyRecord | None:
@@ -95,6 +97,10 @@ def zone(lab: Lab, test: str) -> FlakyRecord | None:
         there = steady(lab, test, zone=sight.conditions.zone)
         if there is None or there[0] is base[0]:
             continue
+        if "clock" in lab.table.uses[test] and not lab.table.of(test, "sweep"):
+            by_hour = _by_the_hour(lab, test)
+            if by_hour is not None:
+                return by_hour
         green, red = (base[1], there[1]) if there[0] else (there[1], base[1])
         bad = [s.conditions.zone for s in seen if s.red]
         why = f"the verdict follows TZ: red in {len(bad)} of {len(seen)} zones" + (
@@ -102,6 +108,23 @@ def zone(lab: Lab, test: str) -> FlakyRecord | None:
         )
         return made(test, Category.TIMEZONE, why, green, red, confidence=0.97)
     return None
+
+
+def _by_the_hour(lab: Lab, test: str) -> FlakyRecord | None:
+    """A zone moves the local hour; so does the clock in one zone, and that happens on every machine."""
+    day, within = lab.clock - lab.clock % 86400, lab.clock % 3600
+    hours = _hours(lab, test, day, within)
+    if len(set(hours)) < 2:
+        return None
+    moments = {bad: day + hours.index(bad) * 3600 + within for bad in (False, True)}
+    green, red = (steady(lab, test, clock=moments[bad]) for bad in (False, True))
+    if green is None or red is None or green[0] or not red[0]:
+        return None
+    return made(test, Category.TIME_OF_DAY, _hours_in_words(hours), green[1], red[1])
+
+
+def _hours_in_words(hours: Sequence[bool]) -> str:
+    return f"fails at these hours of the day: {', '.join(f'{n:02d}' for n, bad in enumerate(hours) if bad)}"
 
 
 def chance(lab: Lab, test: str) -> FlakyRecord | None:

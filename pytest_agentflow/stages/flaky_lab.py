@@ -15,9 +15,11 @@ from pytest_agentflow.core.executions import Execution, Job
 from pytest_agentflow.core.flaky_table import Sight, Table
 from pytest_agentflow.core.model import Outcome
 from pytest_agentflow.core.triage_budget import Budget
+from pytest_agentflow.stages.flaky_spread import spread_seeds
 
 PINNED = 1  # the seed and entropy stream of everything that is held still
 MOST_KILLERS = 20
+MOST_SEEDS = 300
 YEAR = 365 * 86400
 
 
@@ -39,6 +41,7 @@ class Lab:
         self.began = time.monotonic()
         self.clock = float(int(time.time()))
         self.random = random.Random(0)
+        self.seeds = spread_seeds(MOST_SEEDS)
         self.table = Table()
         self.cpu = 0.0
         self.each = 10.0
@@ -92,6 +95,9 @@ class Lab:
     def users(self, kinds: set[str]) -> list[str]:
         """Tests that were seen leaning on any of these."""
         return [t for t in self.tests if self.table.uses[t] & kinds and t not in self.killers]
+
+    def verdicts_by_chance(self, test: str) -> set[bool]:
+        return {s.red for s in self.table.of(test, "chance", "suite")}
 
     # running -------------------------------------------------------------------------------------
 

@@ -9,11 +9,12 @@ from pytest_agentflow.core.executions import Job
 from pytest_agentflow.core.flaky_causes import CHANCE_USES
 from pytest_agentflow.stages.flaky_arms import CLOCK_FIRST, CLOCK_POINTS, clocks, hashes, load, pairs, zones
 from pytest_agentflow.stages.flaky_lab import MOST_KILLERS, Lab
-from pytest_agentflow.stages.flaky_spread import spread_orders, spread_seeds, spread_streams
+from pytest_agentflow.stages.flaky_spread import spread_orders
 
 SHUFFLES = 7
-CHANCE_ROUNDS = 24
+CHANCE_FIRST, CHANCE_ROUNDS = 3, 24
 MOST_CHANCE = 300  # runs that show p = 0.01 with 95 % confidence
+BATCH = 10  # seeds that a test is run with in one process
 
 
 def screen(lab: Lab) -> None:
@@ -29,13 +30,13 @@ def screen(lab: Lab) -> None:
         _probe(lab)
     alone(lab)
     orders(lab)
-    chance(lab, 3)
+    chance(lab, 0, CHANCE_FIRST)
     pairs(lab)
+    hashes(lab)
     zones(lab)
     clocks(lab, 0, CLOCK_FIRST)
     load(lab)
-    hashes(lab)
-    chance(lab, CHANCE_ROUNDS)
+    chance(lab, CHANCE_FIRST, CHANCE_ROUNDS)
     clocks(lab, CLOCK_FIRST, CLOCK_POINTS)
 
 
@@ -67,38 +68,28 @@ def orders(lab: Lab) -> None:
             lab.whole(order, "order")
 
 
-def chance(lab: Lab, rounds: int) -> None:
-    """Other seeds; those whose first draws are spread evenly over their range, the ends included."""
+def chance(lab: Lab, first: int, last: int) -> None:
+    """Other seeds, for everybody once and then for those that lean on chance and gave one verdict so far."""
     lab.progress("other seeds")
-    if rounds <= 3:
+    if not first:
         everything = [t for t in lab.tests if t not in lab.killers]
         if lab.reach("other seeds", len(everything)):
             lab.run([lab.job(everything, "chance", seed=1001, entropy=1001)])
-    tests = lab.users(CHANCE_USES)
-    seeds = list(spread_seeds(rounds, lab.random.randrange(1 << 30)))
-    streams = list(spread_streams(rounds, lab.random.randrange(1 << 30)))
-    for seed, stream in zip(seeds, streams, strict=True):
-        open_ = [t for t in tests if len({s.red for s in lab.table.of(t, "chance", "suite")}) < 2]
+    for seed, stream in lab.seeds[first:last]:
+        open_ = [t for t in lab.users(CHANCE_USES) if len(lab.verdicts_by_chance(t)) < 2]
         if open_ and lab.reach("more seeds for tests that lean on chance", len(open_)):
             lab.run([lab.job(open_, "chance", seed=seed, entropy=stream)])
 
 
 def spend_the_rest(lab: Lab) -> None:
-    """What the budget leaves goes to tests that lean on chance or timing and have shown one verdict only."""
+    """What the budget leaves goes to tests that lean on chance and have shown one verdict only."""
     lab.progress("what is left of the budget: tests that lean on chance")
-    for _ in range(MOST_CHANCE // 10):
-        undecided = [
-            t
-            for t in lab.users(CHANCE_USES)
-            if len(lab.table.verdicts(t)) < 2 and len(lab.table.of(t, "chance")) < MOST_CHANCE
-        ]
-        room = [t for t in undecided if lab.left(10)]
-        if not room:
-            return
-        for test in room:
-            if not lab.left(10):
+    for start in range(CHANCE_ROUNDS, MOST_CHANCE, BATCH):
+        batch = lab.seeds[start : start + BATCH]
+        for test in [t for t in lab.users(CHANCE_USES) if len(lab.table.verdicts(t)) < 2]:
+            if not lab.left(len(batch)):
                 return
-            seeds = tuple(lab.random.randrange(1 << 31) for _ in range(10))
             repeatable = len({s.red for s in lab.table.of(test, "alone", "twice")}) < 2
-            ids = (test,) * 10 if repeatable else (test,)
-            lab.run([lab.job(ids, "chance", seed=seeds[: len(ids)], entropy=seeds[: len(ids)])])
+            own = batch if repeatable else batch[:1]
+            seeds, streams = zip(*own, strict=True)
+            lab.run([lab.job((test,) * len(own), "chance", seed=seeds, entropy=streams)])

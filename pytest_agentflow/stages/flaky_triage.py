@@ -25,7 +25,7 @@ SAMPLES = (
     10,
 )  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
-SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.8, 0.9
+SCREENING, DIAGNOSIS, SEARCHING = 0.68, 0.84, 0.88
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
@@ -37,6 +37,7 @@ MEASURED = {
     Category.ASYNC_TIMING,
     Category.LOAD_SENSITIVE,
     Category.CLOCK_WINDOW,
+    Category.TIME_OF_DAY,
     Category.UNKNOWN,
 }
 
@@ -118,10 +119,8 @@ def _measured(lab: Lab, record: FlakyRecord) -> FlakyRecord:
 
 
 def _plain(record: FlakyRecord) -> tuple[str, ...]:
-    """Which runs say how often it fails in ordinary runs: over hash seeds, over the hours, else in the usual order here."""
-    return {Category.HASH_SEED: ("hash",), Category.TIME_OF_DAY: ("clock",)}.get(
-        record.category, ("suite", "hash")
-    )
+    """Which runs say how often it fails in ordinary ones: all of the sweep over hash seeds, else those in the usual order here."""
+    return ("hash",) if record.category is Category.HASH_SEED else ("suite", "hash")
 
 
 def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
