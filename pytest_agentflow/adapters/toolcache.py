@@ -32,7 +32,7 @@ def test_fails():
         int("x")
     assert [1] == [2]
 """
-_PLUGINS = ("session", "twins", "sentinels", "reruns", "peeks", "integrity")
+_PLUGINS = ("session", "twins", "sentinels", "reruns", "peeks", "integrity", "warm", "warm_batch", "forkserver")
 
 
 def tool_bytecode(spec: RunSpec, root: Path) -> Path | None:

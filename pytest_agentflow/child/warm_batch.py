@@ -1,0 +1,180 @@
+"""How are many candidates held against one failing test in one process, for screening out only?
+
+Whoever passes is tried again in a process of its own. State may leak from one candidate to the next, so the last run is the
+base's again: when it does not fail as it did, nothing that was said here counts. Where the test is a plain function it is
+called without the protocol of pytest around it, once that has been seen to fail in the same words.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import signal
+import time
+from types import FrameType, SimpleNamespace
+from typing import Any
+
+import pytest
+from _pytest.outcomes import Exit, Skipped
+from _pytest.warnings import catch_warnings_for_item
+
+from pytest_agentflow.child.forking import Message, Say
+from pytest_agentflow.child.hotswap import LiveCode
+from pytest_agentflow.child.recompile import Refused
+from pytest_agentflow.child.warm_run import MESSAGE, Runner
+from pytest_agentflow.core.model import Outcome
+
+# Whose hooks around a test do nothing to a plain function that passes or fails.
+KNOWN_PLUGINS = ("_pytest", "pytest_agentflow", "pytest_timeout", "pytest_rerunfailures", "xdist", "pytest_cov", "anyio",
+                 "pytest_asyncio", "_hypothesis_pytestplugin")  # fmt: skip
+AROUND = (
+    "runtest_protocol",
+    "runtest_setup",
+    "runtest_call",
+    "runtest_teardown",
+    "pyfunc_call",
+    "fixture_setup",
+)
+NOT_PLAIN = frozenset({"xfail", "skip", "skipif", "asyncio", "anyio", "trio"})
+TRIES = 3  # how often a hanging candidate is interrupted before the process is given up
+
+
+class OutOfTime(BaseException):
+    """Raised into a candidate that used up its CPU time."""
+
+
+class Alarm:
+    """CPU time for one candidate: first an exception into its Python code, then the end of the process."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.rung = 0
+        signal.signal(signal.SIGPROF, self._ring)
+        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+
+    def set(self) -> None:
+        self.rung = 0
+        signal.setitimer(signal.ITIMER_VIRTUAL, 2 * self.limit + 0.2)  # for code that is not Python's
+        signal.setitimer(signal.ITIMER_PROF, self.limit, self.limit)
+
+    def off(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        self.rung += 1
+        if self.rung > TRIES:
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGPROF)
+        raise OutOfTime
+
+
+def steady(message: str) -> str:
+    """A failure's message without what differs from run to run."""
+    return re.sub(r"0x[0-9a-f]+", "0x", message)
+
+
+def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runner, say: Say) -> None:
+    """Say each candidate's outcome as `c` (its place); the base comes last, with the place behind the last candidate."""
+    alarm = Alarm(request["cpu"][""])
+    with catch_warnings_for_item(item.config, item.ihook, "runtest", item, record=True):
+        bare = plain_call(item, request["expect"], alarm)
+        for n, files in enumerate([*request["batch"], {}]):
+            try:
+                undo = live.plan(files).apply()
+            except SyntaxError as error:
+                say({"c": n, "invalid": str(error)})
+                continue
+            except (Refused, ValueError, RecursionError, MemoryError) as why:
+                say({"c": n, "refused": str(why)})
+                continue
+            say({"c": n, "begun": True})
+            began = time.process_time()
+            outcome, message = bare.call(alarm) if bare else in_protocol(item, runner, alarm)
+            took = time.process_time() - began
+            undo.apply()
+            say({"c": n, "outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]})
+    say({"done": True})
+
+
+def in_protocol(item: pytest.Item, runner: Runner, alarm: Alarm) -> tuple[Outcome, str]:
+    try:
+        alarm.set()
+        outcome, _ = runner.one(item, None)
+        alarm.off()
+    except OutOfTime:
+        alarm.off()
+        return Outcome.TIMEOUT, ""
+    return (Outcome.TIMEOUT, "") if alarm.rung else (outcome, runner.phases.message)
+
+
+class Bare:
+    """A test that is a plain call once its fixtures are set up."""
+
+    def __init__(self, item: pytest.Function) -> None:
+        self._item = item
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        self._params = {name: value for name, value in params.items() if type(value) in (list, dict, set)}
+        self._pristine = copy.deepcopy(self._params)
+
+    def call(self, alarm: Alarm) -> tuple[Outcome, str]:
+        """Outcome and message, as the protocol would have told them."""
+        outcome, message = Outcome.PASSED, ""
+        try:
+            alarm.set()
+            try:
+                self._set_up_and_call()
+            finally:
+                alarm.off()
+        except OutOfTime:
+            outcome = Outcome.TIMEOUT
+        except (Exit, KeyboardInterrupt):
+            raise
+        except Skipped:
+            outcome = Outcome.SKIPPED
+        except BaseException as error:  # noqa: BLE001 - whatever the project raises fails the test
+            outcome, message = Outcome.FAILED, _words(error)
+        return (Outcome.TIMEOUT, "") if alarm.rung else (outcome, message)
+
+    def _set_up_and_call(self) -> None:
+        item, state = self._item, self._item.session._setupstate
+        for name in ("_obj", "_instance"):
+            item.__dict__.pop(name, None)
+        item._initrequest()
+        try:
+            state.setup(item)
+            wanted = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
+            changed = {name: copy.deepcopy(self._pristine[name]) for name in self._params if name in wanted}
+            item.obj(**{**wanted, **changed})
+        finally:
+            state.teardown_exact(None)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error!s}"
+    except Exception as again:  # noqa: BLE001 - project code runs in __str__
+        return f"{type(error).__name__}: <{type(again).__name__}>"
+
+
+def plain_call(item: pytest.Item, expect: str, alarm: Alarm) -> Bare | None:
+    """The item as a bare call, when nothing around it matters and the base fails in the expected words that way."""
+    if not expect or not isinstance(item, pytest.Function) or type(item) is not pytest.Function:
+        return None
+    if getattr(item.obj, "is_hypothesis_test", False):
+        return None
+    if NOT_PLAIN & {mark.name for mark in item.iter_markers()}:
+        return None
+    for hook in AROUND:
+        for one in getattr(item.ihook, f"pytest_{hook}").get_hookimpls():
+            if not (one.function.__module__ or "").startswith(KNOWN_PLUGINS):
+                return None
+    try:
+        bare = Bare(item)
+        capman: Any = item.config.pluginmanager.getplugin("capturemanager") or SimpleNamespace()
+        getattr(capman, "resume_global_capture", lambda: None)()
+        outcome, message = bare.call(alarm)
+    except Exception:  # noqa: BLE001 - parameters that cannot be copied
+        return None
+    return bare if outcome is Outcome.FAILED and steady(message[:MESSAGE]) == expect else None

@@ -1,0 +1,88 @@
+"""How are chosen items of a collected session run, each within its CPU limit and told as soon as it is known?"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_agentflow.child.forking import Message, Say
+from pytest_agentflow.child.overlay import Bell
+from pytest_agentflow.child.warm_fork import Programs
+from pytest_agentflow.core.model import Outcome
+from pytest_agentflow.core.outcomes import outcome_of, to_top_level
+
+MESSAGE = 600  # characters of a failure
+
+
+class Phases:
+    """Collects the phase reports of the test that runs now."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, bool]] = []
+        self.message = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seen.append((str(report.when), report.outcome, hasattr(report, "wasxfail")))
+        if report.failed and not self.message:
+            self.message = str(report.longrepr)[:MESSAGE]
+
+
+class Runner:
+    """Runs items in a fork that ends afterwards."""
+
+    def __init__(self, config: pytest.Config, rootdir: str, bell: Bell) -> None:
+        self._rootdir, self._bell = rootdir, bell
+        self.phases = Phases()
+        self._programs = Programs()
+        config.pluginmanager.register(self.phases, "agentflow-warm-phases")
+
+    def canonical(self, item: pytest.Item) -> str:
+        return to_top_level(item.nodeid, self._rootdir)
+
+    def run(self, items: Sequence[pytest.Item], request: Message, modules: frozenset[str], say: Say) -> None:
+        """Run items in order through the whole protocol; stop as asked; `modules` are those that could be collected."""
+        limits, stop, keep_going = request["cpu"], request["stop"], set(request["keep_going"])
+        self._programs.watch()
+        for n, item in enumerate(items):
+            nodeid = self.canonical(item)
+            following = items[n + 1] if n + 1 < len(items) else None
+            signal.setitimer(signal.ITIMER_PROF, limits.get(nodeid, limits[""]))
+            outcome, took = self.one(item, following)
+            told = {"id": nodeid, "outcome": outcome.value, "cpu": took, "message": self.phases.message}
+            say({**told, "program": self._programs.started})
+            self._programs.started = ""
+            if outcome.red and stop and nodeid not in keep_going:
+                break
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for module in (i for i in request["ids"] if "::" not in i):  # a target: it can be collected now
+            outcome = Outcome.PASSED if module in modules else Outcome.ERROR
+            say({"id": module, "outcome": outcome.value, "cpu": 0.0, "message": "", "program": ""})
+        say({"done": True, "rung": self._bell.rung})
+
+    def one(self, item: pytest.Item, following: pytest.Item | None) -> tuple[Outcome, float]:
+        """One item through the whole protocol: outcome and CPU seconds; `phases.message` says how it failed."""
+        self.phases.seen, self.phases.message = [], ""
+        began = time.process_time()
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        return outcome_of(self.phases.seen), time.process_time() - began
+
+
+def cheap_failures() -> None:
+    """Most candidates fail, and pytest's representation of a failure costs more than the test: say it in a line.
+
+    Private names on purpose, found by the tests of this module when they move.
+    """
+    from _pytest import nodes
+    from _pytest.assertion import util
+
+    def one_line(
+        _self: object, excinfo: pytest.ExceptionInfo[BaseException], *_a: object, **_k: object
+    ) -> str:
+        return f"{excinfo.type.__name__}: {excinfo.value!s}"
+
+    nodes.Node._repr_failure_py = one_line  # type: ignore[method-assign, assignment]
+    if hasattr(util, "assertrepr_compare"):
+        util.assertrepr_compare = lambda *_args, **_kwargs: []  # type: ignore[assignment]
