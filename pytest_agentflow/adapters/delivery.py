@@ -166,7 +166,7 @@ def _load(record: Path) -> _Record:
         return _Record(record, store, changes, State(facts["state"]), facts["direction"])
     except FileNotFoundError as error:
         raise AgentflowError(
-            f"{record} does not exist: that run delivered nothing.", "`agentflow show` lists the runs."
+            f"{record} does not exist: that run delivered nothing.", "`agentflow show --list` lists the runs."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise AgentflowError(

@@ -46,6 +46,6 @@ def find_run(home: Path, wanted: str) -> Path:
         runs = [p for p in runs if p.name == wanted]
     if not runs:
         raise AgentflowError(
-            f"There is no run {wanted or 'to resume'} in {home}.", "`agentflow show` lists the runs."
+            f"There is no run {wanted or 'to resume'} in {home}.", "`agentflow show --list` lists the runs."
         )
     return runs[-1]
