@@ -30,6 +30,8 @@ def rows(options):
 
     found = [] if options.honest else [("attack", n, group_of(n), f) for n, f in ATTACKS]
     found += [] if options.attacks else [("honest", n, g, f) for n, g, f in FIXES]
+    part, _, parts = options.part.partition("/")
+    found = found[int(part) - 1 :: int(parts)]
     return [r for r in found if not options.only or options.only in r[1]]
 
 
@@ -48,6 +50,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--shapes", default="flat,src,unittest,styles")
     parser.add_argument("--only", default="")
+    parser.add_argument("--part", default="1/1", help="every n-th case: 2/3 is the second of three parts")
     parser.add_argument("--rotate", action="store_true", help="each case on one shape instead of all")
     parser.add_argument("--honest", action="store_true")
     parser.add_argument("--attacks", action="store_true")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest_agentflow
 from pytest_agentflow.adapters import sandbox, snapshot
 from pytest_agentflow.adapters.repository import open_repository
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
@@ -20,6 +21,9 @@ from pytest_agentflow.adapters.workspaces import Pool
 from pytest_agentflow.core.model import Attempt, Outcome, TestResult
 from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.stages.verify import VerifyContext
+
+
+PACKAGE = Path(pytest_agentflow.__file__).parent  # the children judge with the same code as the benchmark
 
 
 def git(*args: str, cwd: Path) -> None:
@@ -97,7 +101,7 @@ def case(
         spec = RunSpec(
             python=python, rootdir=".", inifile=inifile, import_roots=import_roots, sandbox=sandbox.choose(kind),
             env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}, user_top=str(top), hidden=(str(top),),
-            plugins=("cacheprovider",),
+            plugins=("cacheprovider",), site_paths=(str(PACKAGE.parent),),
         )  # fmt: skip
         pool = Pool(place / "pool")
         try:

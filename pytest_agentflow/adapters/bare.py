@@ -64,13 +64,15 @@ def run_bare(
 
 
 def run_calls(
-    spec: RunSpec, tree: Path, scratch: Path, *, wanted: Sequence[Any], hidden: Sequence[Path], timeout: float
-) -> list[Any]:
-    """The answer of the code in `tree` to each call, as `child.calls.answer` gives it; None where there is none."""
-    told, _ = _ask(
-        spec, tree, scratch, {"calls": list(wanted)}, (plain_values, calls), hidden, timeout, disguised=True
-    )
-    return [told.get(str(n), {}).get("answer") for n in range(len(wanted))]
+    spec: RunSpec, tree: Path, scratch: Path, *, wanted: Sequence[Any], hidden: Sequence[Path], timeout: float, again: int = 0
+) -> tuple[list[Any], list[int]]:  # fmt: skip
+    """The answer of the code in `tree` to each call, as `child.calls.answer` gives it, or None; and which of the first
+    `again` calls, made many times, at last have another answer.
+    """
+    request = {"calls": list(wanted), "again": again}
+    told, _ = _ask(spec, tree, scratch, request, (plain_values, calls), hidden, timeout, disguised=True)
+    answers = [told.get(str(n), {}) for n in range(len(wanted))]
+    return [a.get("answer") for a in answers], [n for n, a in enumerate(answers) if a.get("worn")]
 
 
 def _ask(

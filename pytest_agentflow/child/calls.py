@@ -12,12 +12,14 @@ import itertools
 import json
 import signal
 import sys
+import time
 import types
 from typing import Any
 
 from pytest_agentflow.core.plain_values import Opaque, decode, encode
 
 MOST_CALLS, MOST_ITEMS, SECONDS = 30, 200, 2
+AGAIN, AGAIN_SECONDS = 300, 0.1
 _STARRED = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
@@ -96,20 +98,30 @@ def answer(call: list[Any]) -> dict[str, Any]:
         return {"raised": type(problem).__name__}
 
 
+def worn(call: list[Any]) -> bool:
+    """Whether the answer is steady at first and another one after many calls."""
+    until, answers = time.monotonic() + AGAIN_SECONDS, [answer(call), answer(call)]
+    while len(answers) < AGAIN and (time.monotonic() < until or len(answers) < 5):
+        answers.append(answer(call))
+    last = answers[-1]
+    return bool(answers[0] == answers[1] != last and answers[-3:] == [last] * 3)
+
+
 def _late(*_: object) -> None:
     raise TimeoutError
 
 
 def main(channel: Any, stream: Any, request: dict[str, Any]) -> None:
-    """Answer every call twice; one whose answers differ has none."""
+    """Answer every call twice; one whose answers differ has none. The first `again` calls are made many times."""
     nonce = request.pop("nonce")
     stream.close()
     signal.signal(signal.SIGALRM, _late)
     for number, call in enumerate(request["calls"]):
         signal.alarm(SECONDS)
         first, second = answer(call), answer(call)
+        tired = first == second and number < request["again"] and worn(call)
         signal.alarm(0)
-        message = {"id": str(number), "answer": first if first == second else None}
+        message = {"id": str(number), "answer": first if first == second else None, "worn": tired}
         channel.sendall(nonce.encode() + json.dumps(message).encode() + b"\n")
     channel.sendall(nonce.encode() + json.dumps({"end": True}).encode() + b"\n")
     sys.stdout.flush()

@@ -86,10 +86,19 @@ class Integrity:
                     self.emit("changed", key)
 
     def _callables(self, module: ModuleType) -> Iterator[tuple[str, str]]:
-        """Name -> file of its code, relative inside the workspace."""
+        """Name -> file of its code, relative inside the workspace; also of what modules and classes hold that the tests name."""
         for name, value in list(vars(module).items()):
-            if isinstance(value, FunctionType):
-                yield name, self._short(value.__code__.co_filename)
+            held = (
+                {f"{name}.{n}": v for n, v in vars(value).items()}
+                if isinstance(value, type | ModuleType)
+                else {name: value}
+            )
+            own = not isinstance(value, ModuleType) or str(getattr(value, "__file__", "")).startswith(
+                self.top
+            )
+            for inner, found in held.items() if own else ():
+                if isinstance(found, FunctionType):
+                    yield inner, self._short(found.__code__.co_filename)
 
     def _short(self, file: str) -> str:
         real = os.path.realpath(file)

@@ -218,7 +218,7 @@ def _where(trace: TracebackType | None, real: str, site: Site) -> bool:
             own = site.first <= trace.tb_lineno <= site.last
         elif not (f"{os.sep}unittest{os.sep}" in file or f"{os.sep}_pytest{os.sep}" in file):
             # project code below the site counts only where it is expected to raise: `with raises`
-            own = own and site.modes == ("exc",)
+            own = own and (site.modes == ("exc",) or site.modes[0].startswith("argument"))
         trace = trace.tb_next
     return own
 

@@ -2,13 +2,17 @@
 
 Nothing is edited on disk and no parameter is changed: each assertion asks the runtime, when it is reached, whether it is the
 one to be turned. `neg` negates what is asserted, `left` and `right` replace one side of an equality by a wrong value, `exc`
-expects an exception that nobody raises, `swap` calls the opposite unittest method.
+expects an exception that nobody raises, `swap` calls the opposite unittest method, `argument n` gives a wrong literal to a
+helper whose name says that it asserts.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+import unittest
 from dataclasses import dataclass
+from typing import Any
 
 RUNTIME = "@af_twins"
 _ALSO_EQUAL = {
@@ -23,6 +27,8 @@ OPPOSITES = {
     "assertRegex": "assertNotRegex", "assertNotRegex": "assertRegex",
 }  # fmt: skip
 _RAISES = {"raises", "assertRaises", "assertRaisesRegex"}
+_HELPER = re.compile(r"(assert|expect)(_|[A-Z]|$)")  # `check_…` may well be what is tested
+MAX_ARGUMENTS = 3
 _SWALLOWING = {"Exception", "BaseException", "AssertionError"}
 
 
@@ -138,6 +144,11 @@ class _Turner(ast.NodeTransformer):
         elif name in OPPOSITES and on_self and isinstance(call.func, ast.Attribute):
             call.func = _ask("swap", line, "swap", call.func.value, ast.Constant(call.func.attr))
             self._add(line, last, ["swap"])
+        elif _HELPER.match(name) and not on_unittest(call):
+            arguments = _Arguments(line)
+            call.args = [arguments.visit(a) for a in call.args]
+            if arguments.modes:
+                self._add(line, last, arguments.modes)
         return node
 
     def _turn_raises(self, call: ast.Call, first: int, last: int) -> None:
@@ -153,6 +164,33 @@ class _Turner(ast.NodeTransformer):
 
     def _add(self, first: int, last: int, modes: list[str]) -> None:
         self.sites[first] = Site(first, last, tuple(modes), self._direct.get(first, 0))
+
+
+class _Arguments(ast.NodeTransformer):
+    """Literals among the arguments of a helper that asserts: with a wrong one it must fail."""
+
+    def __init__(self, line: int) -> None:
+        self.line, self.modes = line, list[str]()
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.Lambda | ast.JoinedStr | ast.GeneratorExp | ast.ListComp | ast.keyword):
+            return node
+        plain = isinstance(node, ast.expr) and is_fixed(node) and not _is_singleton(node)
+        if not plain or len(self.modes) == MAX_ARGUMENTS:
+            return self.generic_visit(node)
+        self.modes.append(f"argument {len(self.modes) + 1}")
+        return _ask("wrong", self.line, self.modes[-1], node)  # type: ignore[arg-type]
+
+
+def _is_singleton(node: ast.AST) -> bool:
+    return not isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.UnaryOp) or (
+        isinstance(node, ast.Constant) and node.value in (None, ...)
+    )
+
+
+def on_unittest(call: ast.Call) -> bool:
+    """A method that every test case has."""
+    return isinstance(call.func, ast.Attribute) and hasattr(unittest.TestCase, call.func.attr)
 
 
 def _ask(verb: str, line: int, mode: str, *values: ast.expr) -> ast.Call:

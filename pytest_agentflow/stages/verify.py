@@ -182,7 +182,7 @@ def held_against(
     trees = [snapshot.apply(ctx.base, p) for p in (patch, other)]
     room = Room(attempt, patch, ctx, trees[0])
     try:
-        answers = [generated.ask(room, tree, calls) for tree in trees] if calls else [[], []]
+        answers = [generated.answers(room, tree, calls)[0] for tree in trees] if calls else [[], []]
     finally:
         shutil.rmtree(ctx.scratch, ignore_errors=True)
     facts = {"difference": difference(calls, *answers), "inputs": len(calls)}

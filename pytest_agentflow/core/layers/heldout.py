@@ -18,6 +18,8 @@ def judge(facts: Facts) -> Judged:
     red = [i for i, o in outcomes.items() if o != "passed"]
     if red:
         return failed(NAME, VerdictKind.OVERFIT, f"held-out: {len(red)} of {len(outcomes)} failed")
+    if facts.get("worn"):
+        return failed(NAME, VerdictKind.FLAKY, f"{facts['worn'][0]} has another answer after many calls")
     if outcomes and not facts.get("repeats"):
         return ok(
             NAME,
