@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 
+from pytest_agentflow import __version__
 from pytest_agentflow.errors import AgentflowError
 
 COMMANDS = {
@@ -25,6 +26,7 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; a user's mistake is printed in one or two lines, never as a traceback."""
     parser = argparse.ArgumentParser(prog="agentflow", description=__import__("pytest_agentflow").__doc__)
+    parser.add_argument("--version", action="version", version=f"pytest-agentflow {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     arguments = sys.argv[1:] if argv is None else argv
     wanted = next((a for a in arguments if a in COMMANDS), None)
