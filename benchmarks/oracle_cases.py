@@ -22,7 +22,6 @@ from pytest_agentflow.core.model import Attempt, Outcome, TestResult
 from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.stages.verify import VerifyContext
 
-
 PACKAGE = Path(pytest_agentflow.__file__).parent  # the children judge with the same code as the benchmark
 
 
