@@ -55,7 +55,7 @@ def main() -> int:
     for archive in args.projects:
         root = Path(tempfile.mkdtemp(prefix="search-"))
         try:
-            project = Project(archive, root, args.site)
+            project = Project.unpacked(archive, root, args.site)
             if project.problem:
                 print(f"{archive.name}: left out ({project.problem})", flush=True)
                 continue

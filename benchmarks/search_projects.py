@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,28 +35,37 @@ TEST_PARTS = (
 )
 # Plugins of the development environment that a project's own strict warnings trip over.
 QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:anyio", "-p", "no:rerunfailures")
+STEADY = ("--timeout=20", "--continue-on-collection-errors")
 HELD_OUT = 0.25  # as the product's default
 
 
 class Project:
     """An unpacked project whose suite runs green, apart from what its base already fails."""
 
-    def __init__(self, archive: Path, root: Path, site: Sequence[str] = ()) -> None:
-        with tarfile.open(archive) as tar:
-            tar.extractall(root, filter="data")
-        top = next(p for p in root.iterdir() if p.is_dir())
+    def __init__(
+        self, name: str, top: Path, scratch: Path, site: Sequence[str] = (), python: str = sys.executable
+    ) -> None:
         roots = ("src", ".") if (top / "src").is_dir() else (".",)
-        self.name = archive.name.removesuffix(".tar.gz")
+        self.name = name
         self.sources = self._sources(top, roots[0])
-        self.case = Case(self.name, top, root / "scratch", roots=roots, pytest_args=QUIET, site_paths=tuple(site),
-                         scope=tuple(self.sources))  # fmt: skip
+        self.case = Case(
+            name, top, scratch, roots=roots, pytest_args=QUIET, site_paths=tuple(site), python=python,
+            scope=tuple(self.sources),
+        )  # fmt: skip
         self.paths = ("tests.py",) if (top / "tests.py").is_file() else ()
-        self.record = self.case.run(self.paths, timeout=180, extra_args=("--timeout=20",))
+        self.record = self.case.run(self.paths, timeout=180, extra_args=STEADY)
         self.green = green(self.record.results)
         self.problem = ""
         if len(self.green) < 20:
             tail = self.record.output_tail[-200:]
             self.problem = f"{len(self.green)} green tests, {self.record.problem}: {tail!r}"
+
+    @classmethod
+    def unpacked(cls, archive: Path, root: Path, site: Sequence[str] = ()) -> Project:
+        with tarfile.open(archive) as tar:
+            tar.extractall(root, filter="data")
+        top = next(p for p in root.iterdir() if p.is_dir())
+        return cls(archive.name.removesuffix(".tar.gz"), top, root / "scratch", site)
 
     @staticmethod
     def _sources(top: Path, root: str) -> list[str]:
@@ -74,7 +84,7 @@ class Project:
         record = self.case.run(
             self.paths,
             timeout=240,
-            extra_args=("--timeout=20", "-p", RECORDER),
+            extra_args=(*STEADY, "-p", RECORDER),
             extra_env={ENVIRONMENT: json.dumps(options)},
         )
         return record, coverage_map.read(out, self.case.tree)
@@ -99,6 +109,7 @@ class Project:
 class Repair:
     """What the agent made of one cluster: the files it would change, and what that took."""
 
+    cluster: Cluster
     files: Mapping[str, bytes]
     accepted: bool
     label: str
@@ -146,7 +157,7 @@ def repair(
             chosen, label = candidate.files, candidate.label
             break
     return Repair(
-        chosen, bool(chosen), label, [c.files for c in report.candidates], int(report.notes.get("tried", 0)),
+        cluster, chosen, bool(chosen), label, [c.files for c in report.candidates], int(report.notes.get("tried", 0)),
         str(report.notes.get("stopped") or report.message),
         str({k: v for k, v in report.notes.items() if k != "near_misses"})[:600], wall, cpu,
     )  # fmt: skip

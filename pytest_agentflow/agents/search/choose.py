@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_agentflow.agents.search.context import Function
 from pytest_agentflow.agents.search.edits import Source
+from pytest_agentflow.agents.search.normal import patched, region
 from pytest_agentflow.agents.search.screening import Trial
 
 # Edits that can silence a failure without repairing its cause, by how readily they do.
@@ -39,22 +40,22 @@ def merit(trial: Trial) -> float:
 
 
 def best_first(trials: Sequence[Trial], sources: Mapping[str, Source]) -> list[Trial]:
-    """By merit, and by what the patched functions look like."""
-    return sorted(trials, key=lambda trial: merit(trial) + damage(trial, sources))
+    """By merit and damage; what was tried first wins a tie."""
+    return sorted(trials, key=lambda trial: (merit(trial) + damage(trial, sources), trial.place))
 
 
 def damage(trial: Trial, sources: Mapping[str, Source]) -> float:
-    """Signs that a patch gives up something that the code was meant to do."""
+    """Signs that a patch gives up something that the code was meant to do, seen in the functions that it changes."""
     total = 0.0
-    for path, data in trial.files.items():
-        source = sources[path]
+    for path in trial.files:
+        source, edits = sources[path], tuple(e for e in trial.edits if e.path == path)
+        start, end, prefix = region(source, edits)
         try:
-            after = ast.parse(data)
+            before = ast.parse(prefix + source.text[start:end])
+            after = ast.parse(prefix + patched(source.text, start, end, edits))
         except (SyntaxError, ValueError):
             continue
-        total += FORGOTTEN * _more(_unread, source.tree, after) + FALLS_THROUGH * _more(
-            _falling, source.tree, after
-        )
+        total += FORGOTTEN * _more(_unread, before, after) + FALLS_THROUGH * _more(_falling, before, after)
     return total
 
 

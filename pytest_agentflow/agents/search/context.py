@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import TypeVar
 
 from pytest_agentflow.agents.search.edits import Edit, Source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.Module
 BUILTINS = frozenset(dir(builtins))
+BORROWED_MOST = 400
+Borrowed = TypeVar("Borrowed", ast.expr, ast.stmt)
 
 
 class FileContext:
@@ -20,6 +23,7 @@ class FileContext:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._free: dict[ast.AST, frozenset[str]] = {}
         self.parents: dict[ast.AST, ast.AST] = {}
         for node in ast.walk(source.tree):
             for child in ast.iter_child_nodes(node):
@@ -60,6 +64,37 @@ class FileContext:
             if isinstance(n, ast.Constant) and isinstance(n.value, str) and 0 < len(n.value) < 60
         )
         return [s for s, _ in counts.most_common()]
+
+    @cached_property
+    def calls(self) -> dict[str, list[ast.Call]]:
+        """Calls by the last part of what they call."""
+        found: dict[str, list[ast.Call]] = {}
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+                found.setdefault(str(name), []).append(node)
+        return found
+
+    @cached_property
+    def conditions(self) -> dict[str, ast.expr]:
+        return self._on_one_line(_conditions(ast.walk(self.source.tree)))
+
+    @cached_property
+    def statements(self) -> dict[str, ast.stmt]:
+        return self._on_one_line(_simple_statements(ast.walk(self.source.tree)))
+
+    def _on_one_line(self, nodes: Iterable[Borrowed]) -> dict[str, Borrowed]:
+        return {self.source.code(n): n for n in nodes if n.lineno == n.end_lineno}
+
+    def free_names(self, node: ast.AST) -> frozenset[str]:
+        """Names that a piece of code reads and does not bind itself."""
+        kept = self._free.get(node)
+        if kept is None:
+            names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+            bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+            bound |= {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
+            kept = self._free[node] = frozenset(n.id for n in names if isinstance(n.ctx, ast.Load)) - bound
+        return kept
 
     def innermost(self, line: int) -> Scope:
         """The innermost function around a line, else the module."""
@@ -161,34 +196,24 @@ class Context:
 
     def fits(self, node: ast.AST) -> bool:
         """True when every name that the (borrowed) code reads exists here."""
-        bound = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        bound |= {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
-        return all(
-            n.id in self.reachable or n.id in bound
-            for n in ast.walk(node)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
-        )
+        return self.file.free_names(node) <= self.reachable
 
     @cached_property
     def conditions(self) -> list[ast.expr]:
         """Conditions (and their parts) of this function, then of the rest of the file where they fit."""
-        return self._borrowed(_conditions)
+        return self._borrowed(_conditions(self.nodes()), self.file.conditions)
 
     @cached_property
     def statements(self) -> list[ast.stmt]:
         """Simple statements of this function, then of the rest of the file where they fit."""
-        return self._borrowed(_simple_statements)
+        return self._borrowed(_simple_statements(self.nodes()), self.file.statements)
 
-    def _borrowed(self, find) -> list:  # type: ignore[no-untyped-def, type-arg]
-        found: dict[str, ast.AST] = {}
-        here = list(self.nodes())
-        for node in find(here):
-            found.setdefault(self.source.code(node), node)
-        for node in find(ast.walk(self.source.tree)):
-            if len(found) > 400:
+    def _borrowed(self, own: Iterable[Borrowed], others: Mapping[str, Borrowed]) -> list[Borrowed]:
+        found = {self.source.code(node): node for node in own}
+        for text, node in others.items():
+            if len(found) > BORROWED_MOST:
                 break
-            text = self.source.code(node)
-            if text not in found and "\n" not in text and self.fits(node):
+            if text not in found and self.fits(node):
                 found[text] = node
         return list(found.values())
 
@@ -248,7 +273,7 @@ def _bound(node: ast.stmt) -> list[str]:
     return []
 
 
-def _conditions(nodes) -> Iterator[ast.expr]:  # type: ignore[no-untyped-def]
+def _conditions(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
     for node in nodes:
         test = getattr(node, "test", None)
         if isinstance(test, ast.expr):
@@ -259,7 +284,7 @@ def _conditions(nodes) -> Iterator[ast.expr]:  # type: ignore[no-untyped-def]
             yield from node.ifs
 
 
-def _simple_statements(nodes) -> Iterator[ast.stmt]:  # type: ignore[no-untyped-def]
+def _simple_statements(nodes: Iterable[ast.AST]) -> Iterator[ast.stmt]:
     kinds = (
         ast.Expr | ast.Assign | ast.AugAssign | ast.Return | ast.Raise | ast.Break | ast.Continue | ast.Delete
     )

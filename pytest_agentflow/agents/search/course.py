@@ -124,7 +124,8 @@ class Search:
         if None in forms or key in self._seen:
             return None
         self._seen.add(key)
-        return Trial(edits, proposal.cost, apply(self.sources, edits), proposal.patience, proposal.probe)
+        files = apply(self.sources, edits)
+        return Trial(edits, proposal.cost, files, len(self._seen), proposal.patience, proposal.probe)
 
     def _learn(self, screening: Screening, frontier: Frontier) -> None:
         """What came back decides what else is worth trying."""
@@ -170,6 +171,18 @@ class Search:
             )
         return bool(self.stopped)
 
+    def _in_order(self, plausible: list[Trial]) -> list[Trial]:
+        """Those that would have been tried if every verdict came at once: what is offered must not depend on timing."""
+        kept: list[Trial] = []
+        best = float("inf")
+        for trial in sorted(plausible, key=lambda t: t.place):
+            if len(kept) < ENOUGH and (
+                not kept or trial.place < kept[0].place + LOOK_ON_LEAST or trial.cost <= best + MARGIN
+            ):
+                kept.append(trial)
+                best = min(best, merit(trial) + damage(trial, self.sources))
+        return kept
+
     def _over(self, screening: Screening) -> bool:
         if self.bench.cancelled():
             self.stopped = "cancelled"
@@ -210,7 +223,7 @@ class Search:
             stopped=self.stopped,
             near_misses=[_near_miss(near) for near in screening.near[:10]],
         )
-        chosen = best_first(screening.plausible, self.sources)[:OFFERED]
+        chosen = best_first(self._in_order(screening.plausible), self.sources)[:OFFERED]
         candidates = tuple(Candidate(t.files, label(t), -merit(t)) for t in chosen)
         if candidates:
             message = f"{len(screening.plausible)} plausible of {screening.tried} candidates tried"

@@ -13,11 +13,11 @@ from pytest_agentflow.agents.search.edits import Edit, Source
 
 def normal_form(source: Source, *edits: Edit) -> object | None:
     """A hashable form of the changed function (or file); None when it is no Python or does nothing new."""
-    start, end, prefix = _region(source, edits)
+    start, end, prefix = region(source, edits)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a candidate may be silly; the user need not hear of it
-            new = _form(_compile(prefix + _patched(source.text, start, end, edits)))
+            new = _form(_compile(prefix + patched(source.text, start, end, edits)))
             old = _base_form(source, start, end, prefix)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -36,7 +36,7 @@ def _compile(text: str) -> CodeType:
     return compile(text, "candidate", "exec", dont_inherit=True)
 
 
-def _region(source: Source, edits: tuple[Edit, ...]) -> tuple[int, int, str]:
+def region(source: Source, edits: tuple[Edit, ...]) -> tuple[int, int, str]:
     """The outermost function that holds all edits, with what must stand in front to compile it alone."""
     first, last = min(e.start for e in edits), max(e.end for e in edits)
     for function, start, end in _functions(source):
@@ -63,7 +63,7 @@ def _functions(source: Source) -> list[tuple[Function, int, int]]:
     return found
 
 
-def _patched(text: str, start: int, end: int, edits: tuple[Edit, ...]) -> str:
+def patched(text: str, start: int, end: int, edits: tuple[Edit, ...]) -> str:
     for edit in sorted(edits, key=lambda e: (e.start, e.end), reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
         end += len(edit.text) - (edit.end - edit.start)

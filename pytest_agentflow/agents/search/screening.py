@@ -19,11 +19,12 @@ LEAST, MOST = 0.05, 20.0  # … but at least and at most that many seconds
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate as text edits, with its cost and its files."""
+    """A candidate as text edits, with its cost, its files and its place in the order of the search."""
 
     edits: tuple[Edit, ...]
     cost: float
     files: Mapping[str, bytes]
+    place: int = 0
     patience: float = 1.0  # times the usual time limits
     probe: int = 0  # which of the probing targets it is asked first
 
@@ -141,7 +142,7 @@ class Screening:
             self.refused.append(trial)
 
     def _green(self, job: Job, trial: Trial, stage: str, verdict: WarmVerdict) -> None:
-        if not verdict.rung and verdict.mode != "cold":
+        if stage == "targets" and not verdict.rung and verdict.mode != "cold":
             # It passed without entering the patch: only a process of its own can tell.
             again = Job(job.files, job.ids, job.limits, "cold", job.tag)
             self.runner.submit(again, "the patch was not entered")

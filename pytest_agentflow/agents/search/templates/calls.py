@@ -224,12 +224,8 @@ def _seen_arguments(ctx: Context, node: ast.Call) -> list[str]:
     name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
     given = {k.arg for k in node.keywords}
     found: dict[str, None] = {}
-    for other in ast.walk(ctx.source.tree):
-        if (
-            isinstance(other, ast.Call)
-            and other is not node
-            and name in (getattr(other.func, "attr", 0), getattr(other.func, "id", 0))
-        ):
+    for other in ctx.file.calls.get(name or "", []):
+        if other is not node:
             for keyword in other.keywords:
                 if keyword.arg and keyword.arg not in given and ctx.fits(keyword.value):
                     found[f"{keyword.arg}={ctx.code(keyword.value)}"] = None
