@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import AsyncGeneratorType, CodeType, CoroutineType, FunctionType, GeneratorType
@@ -50,23 +51,31 @@ class LiveCode:
     """The functions that live in a collected session, by file, and which code already ran while it was collected."""
 
     def __init__(self, top: str, ran: set[CodeType], sources_read: set[str]) -> None:
-        self._ran = ran
+        self._top = top
+        self._real: dict[str, str] = {}
         self._read = sources_read
+        self._ran: dict[str, set[CodeType]] = defaultdict(set)  # equal code in another file is other code
+        self._suspended: dict[str, set[CodeType]] = defaultdict(set)
         self._functions: dict[str, list[FunctionType]] = {}
-        self._suspended: set[CodeType] = set()
         self._files: dict[str, BaseFile] = {}
-        real: dict[str, str | None] = {}
+        for code in ran:
+            self._ran[self._path(code)].add(code)
         for thing in gc.get_objects():
             if type(thing) is FunctionType:
-                name = thing.__code__.co_filename
-                if name not in real:
-                    path = os.path.realpath(name)
-                    real[name] = path if path.startswith(top + os.sep) else None
-                inside = real[name]
-                if inside:
-                    self._functions.setdefault(inside, []).append(thing)
+                path = self._path(thing.__code__)
+                if path:
+                    self._functions.setdefault(path, []).append(thing)
             elif type(thing) in (GeneratorType, CoroutineType, AsyncGeneratorType):
-                self._suspended.add(_frame_code(thing))
+                code = _frame_code(thing)
+                self._suspended[self._path(code)].add(code)
+
+    def _path(self, code: CodeType) -> str:
+        """The real path of a file in the tree; empty for all others."""
+        name = code.co_filename
+        if name not in self._real:
+            path = os.path.realpath(name)
+            self._real[name] = path if path.startswith(self._top + os.sep) else ""
+        return self._real[name]
 
     def base(self, path: str) -> BaseFile:
         if path not in self._files:
@@ -106,12 +115,12 @@ class LiveCode:
             belled = base.compile(function, lines, ropes(function, hunks, swaps.bells))
             # What ran during collection is compared without the bell; mostly nothing did, and one compilation does.
             lives = any(f.__code__ in known and f.__code__ != old for f in live)
-            plain = base.compile(function, lines) if lives or known & self._ran else belled
+            plain = base.compile(function, lines) if lives or known & self._ran[base.path] else belled
         except SyntaxError:
             ast.parse("".join([*base.lines[: function.top - 1], *lines, *base.lines[function.end :]]))
             raise Refused("the edit reaches beyond the function") from None
         swaps.bells += len(hunks)
-        for was, now in self._pairs(old, plain, belled, live):
+        for was, now in self._pairs(base.path, old, plain, belled):
             for target in live:
                 if target.__code__ == was:
                     if target.__code__.co_freevars != now.co_freevars:
@@ -120,14 +129,15 @@ class LiveCode:
                     swaps.codes.append((target, code))
 
     def _pairs(
-        self, old: CodeType, plain: CodeType, belled: CodeType, live: list[FunctionType]
+        self, path: str, old: CodeType, plain: CodeType, belled: CodeType
     ) -> Iterator[tuple[CodeType, CodeType]]:
         """Old and new code objects that belong together, the function itself first, then what lives inside it."""
-        if old in self._suspended:
+        ran, suspended = self._ran[path], self._suspended[path]
+        if old in suspended:
             raise Refused("a suspended generator holds the old code")
         inside = {c for inner in nested(old) for c in walk(inner)}
-        lives_inside = any(f.__code__ in inside for f in live)
-        if (old in self._ran or lives_inside) and own_part(old) != own_part(plain):
+        lives_inside = any(f.__code__ in inside for f in self._functions[path])
+        if (old in ran or lives_inside) and own_part(old) != own_part(plain):
             raise Refused("it already ran while the session was collected")
         if old.co_name[0] != "<" and docstring(old) != docstring(plain):
             raise Refused("the edit changes a docstring, which is kept outside of the code")
@@ -136,11 +146,11 @@ class LiveCode:
         yield old, belled
         was, now, rung = nested(old), nested(plain), nested(belled)
         if [c.co_name for c in was] != [c.co_name for c in now] or len(rung) != len(now):
-            if lives_inside or inside & self._ran or inside & self._suspended:
+            if lives_inside or inside & ran or inside & suspended:
                 raise Refused("functions inside it changed while some of them live")
             return
         for triple in zip(was, now, rung, strict=True):
-            yield from self._pairs(*triple, live)
+            yield from self._pairs(path, *triple)
 
 
 def _frame_code(thing: Any) -> CodeType:

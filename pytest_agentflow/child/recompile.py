@@ -140,8 +140,8 @@ class BaseFile:
         head = self.imported
         for level, name in enumerate(function.classes):
             head += " " * level + f"class {name}:\n"
-        if indent > depth or (indent and not function.classes):
-            head += " " * depth + "if 1:\n"
+        if indent and not function.classes:
+            head += "if 1:\n"
         if head.count("\n") >= function.top:
             raise Refused("no room to rebuild what stands above the function")
         return "\n" * (function.top - 1 - head.count("\n")) + head + body
