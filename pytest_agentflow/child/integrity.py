@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-_MACHINERY = ("_pytest", "pluggy", "unittest", "builtins", "json", "socket", "pytest_agentflow")
+_MACHINERY = ("_pytest", "pluggy", "unittest", "builtins", "pytest_agentflow")
 _MOST_LOOKS = 50
 
 

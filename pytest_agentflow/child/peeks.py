@@ -23,6 +23,7 @@ _EVENTS = {
 }  # fmt: skip
 _FRAME_NAMES = frozenset(["tb_frame", "gi_frame", "cr_frame", "ag_frame"])
 _LOOKERS = (f"{os.sep}inspect.py", ">")  # look on somebody's behalf, as made-up code does
+_OPENERS = ("pathlib.py", "_local.py", "_abc.py", "io.py", "codecs.py", "os.py", "fileinput.py")
 _MACHINERY = (
     f"{os.sep}_pytest{os.sep}",
     f"{os.sep}pluggy{os.sep}",
@@ -73,7 +74,9 @@ class Watch:
         inside = name.startswith(self.top)
         if not (inside or name.startswith("/proc/")) or (isinstance(mode, str) and set(mode) & set("wax")):
             return
+        direct = True
         while frame is not None and not frame.f_code.co_filename.startswith(self.top):
+            direct &= os.path.basename(frame.f_code.co_filename) in _OPENERS  # noqa: PTH119
             if any(part in frame.f_code.co_filename for part in _MACHINERY):
                 return
             frame = frame.f_back
@@ -84,7 +87,9 @@ class Watch:
             self._tell(TESTS, frame)
         elif inside:
             self._say("reads", {"path": name[len(self.top) :].replace(os.sep, "/"), "test": by_test})
-        elif name.startswith(("/proc/self/", "/proc/1/")) or name[6:7].isdigit():
+        elif direct and (
+            name.startswith("/proc/self/") or name[6:7].isdigit()
+        ):  # a library may well ask how it runs
             self._tell(PROCESSES, frame)
 
     def _tell(self, kind: str, frame: FrameType) -> None:

@@ -42,12 +42,13 @@ def measure_targets(room: Room) -> Iterator[LayerFacts]:
     outcomes = first["outcomes"]
     hidden = {*attempt.hidden_choose, *attempt.hidden_judge}
     yield LayerFacts(
-        "sentinels", {"outcomes": _of(outcomes, room.sentinels), "changed": watch.changed(room, wanted)}
+        "sentinels",
+        {"outcomes": _of(outcomes, room.sentinels), "changed": watch.changed(room, first["expected"])},
     )
     yield LayerFacts("targets", {"outcomes": _of(outcomes, [t for t in attempt.targets if t not in hidden])})
     room.held = {"choose": _of(outcomes, attempt.hidden_choose), "judge": _of(outcomes, attempt.hidden_judge)}
     yield LayerFacts("held-out", room.held)
-    yield LayerFacts("scan", watch.peeked(room, wanted))
+    yield LayerFacts("scan", watch.peeked(room, first["expected"]))
     if whole:
         yield LayerFacts("guards", guards(room, first, rest))
 
