@@ -41,7 +41,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=["seeded", "together", "warm"])
-    parser.add_argument("projects", nargs="+", type=Path)
+    parser.add_argument("projects", nargs="*", type=Path)
+    parser.add_argument(
+        "--earlier", nargs="*", type=Path, default=[], help="JSON of earlier runs to add to the summary"
+    )
     parser.add_argument("--bugs", type=int, default=8, help="bugs (or cases of several bugs) per project")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--deadline", type=float, default=60.0)
@@ -52,6 +55,8 @@ def main() -> int:
     parser.add_argument("--candidates", type=int, default=200)
     args = parser.parse_args()
     rows: list[dict] = []
+    for file in args.earlier:
+        rows += json.loads(file.read_text())
     for archive in args.projects:
         root = Path(tempfile.mkdtemp(prefix="search-"))
         try:
@@ -59,35 +64,34 @@ def main() -> int:
             if project.problem:
                 print(f"{archive.name}: left out ({project.problem})", flush=True)
                 continue
-            rows += {"seeded": seeded, "together": together, "warm": search_warm.compare}[args.what](
-                project, args
-            )
+            for row in MODES[args.what][0](project, args):
+                rows.append(row)
+                if args.json:
+                    args.json.write_text(json.dumps(rows, indent=1))
         finally:
             shutil.rmtree(root, ignore_errors=True)
-        if args.json:
-            args.json.write_text(json.dumps(rows, indent=1))
     if rows:
-        {"seeded": seeded_summary, "together": together_summary, "warm": search_warm.summary}[args.what](rows)
+        MODES[args.what][1](rows)
     return 0
 
 
 # single bugs ---------------------------------------------------------------------------------------------
 
 
-def seeded(project: Project, args: argparse.Namespace) -> list[dict]:
+def seeded(project: Project, args: argparse.Namespace) -> Iterator[dict]:
     by_kind: dict[str, list[tuple[str, Bug]]] = defaultdict(list)
     for path, bug in _pool(project, args.seed):
         by_kind[bug.kind].append((path, bug))
     kinds = shuffled(sorted(by_kind), f"{project.name}-{args.seed}")
-    rows: list[dict] = []
+    found = 0
     for n in range(args.bugs * 6):
         group = by_kind[kinds[n % len(kinds)]] if kinds else []
-        if len(rows) < args.bugs and group:
+        if found < args.bugs and group:
             row = one_bug(project, *group.pop(0), args)
             if row is not None:
-                rows.append(row)
+                found += 1
                 print(line(row), flush=True)
-    return rows
+                yield row
 
 
 def _pool(project: Project, seed: int) -> list[tuple[str, Bug]]:
@@ -215,23 +219,22 @@ def seeded_summary(rows: list[dict]) -> None:
 # several bugs at once ------------------------------------------------------------------------------------
 
 
-def together(project: Project, args: argparse.Namespace) -> list[dict]:
+def together(project: Project, args: argparse.Namespace) -> Iterator[dict]:
     """Cases of three bugs in three files; as many as can be found that break tests without breaking everything."""
     by_path: dict[str, list[Bug]] = defaultdict(list)
     for path, bug in _pool(project, args.seed):
         by_path[path].append(bug)
-    rows: list[dict] = []
+    found = 0
     if len(by_path) < FAULTS:
         print(f"{project.name}: fewer than {FAULTS} source files", flush=True)
-        return rows
     for n in range(args.bugs * 4):
-        if len(rows) < args.bugs:
+        if found < args.bugs and len(by_path) >= FAULTS:
             chosen = _breaking(project, by_path, f"{project.name}{args.seed}{n}")
             row = several(project, chosen, args) if len(chosen) == FAULTS else None
             if row is not None:
-                rows.append(row)
+                found += 1
                 print(f"{row['project']:20} fixed={row['fixed']} wall={row['wall']:5.1f} cpu={row['cpu']:5.1f} {row['what']} {row['log']}", flush=True)  # fmt: skip
-    return rows
+                yield row
 
 
 def _breaking(project: Project, by_path: Mapping[str, list[Bug]], seed: str) -> dict[str, Bug]:
@@ -291,6 +294,12 @@ def together_summary(rows: list[dict]) -> None:
         f"\n{len(rows)} cases of {FAULTS} bugs: all fixed in {fixed} ({fixed / len(rows):.0%}), median wall {walls:.0f} s"
     )
 
+
+MODES = {
+    "seeded": (seeded, seeded_summary),
+    "together": (together, together_summary),
+    "warm": (search_warm.compare, search_warm.summary),
+}
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -68,7 +68,8 @@ UNCHECKED = (
     "boolean",
 )
 ENDLESS = ("comparison", "constant", "off-by-one", "arithmetic", "missing-condition", "wrong-variable",
-           "missing-operand", "wrong-condition", "missing-slice")  # fmt: skip
+           "missing-operand", "wrong-condition", "missing-slice",
+    "missing-statement")  # fmt: skip
 
 # What an exception points to; the kinds of a wrong value are told by `_difference`.
 BY_EXCEPTION: Mapping[str, tuple[str, ...]] = {
