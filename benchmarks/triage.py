@@ -2,7 +2,8 @@
 
     python benchmarks/triage.py --seeds 101-110 --out RESULTS        # one JSON file per seed, then the table
     python benchmarks/triage.py --table RESULTS                      # the table again
-    python benchmarks/triage.py --peers VENV/bin/python --seeds 101  # peers: rerunfailures, flakefinder, randomly, detect-test-pollution
+
+Peers on the same projects: `benchmarks/triage_peers.py`.
 
 Seeds below 100 are for building; what is reported comes from seeds above.
 """
@@ -13,7 +14,6 @@ import argparse
 import json
 import os
 import random
-import re
 import resource
 import subprocess
 import sys
@@ -30,13 +30,6 @@ from pytest_agentflow.core.flaky_report import TriageReport
 from pytest_agentflow.core.triage_budget import parse_budget
 from pytest_agentflow.stages.flaky_triage import run_triage
 
-RECORDER = """
-import json, os
-def pytest_runtest_logreport(report):
-    bad = report.outcome in ("failed", "rerun")
-    with open(os.environ["SEEN"], "a") as f:
-        f.write(json.dumps([report.nodeid.split("[")[0], report.when, bad]) + "\\n")
-"""
 DETERMINISTIC = {
     "order_victim", "order_brittle", "rng_unseeded", "hash_seed", "timezone", "time_of_day", "clock_window",
     "non_idempotent", "leftover_state", "parallel_collision",
@@ -200,89 +193,6 @@ def one_cause(rows: list[dict[str, object]]) -> bool:
     return all(r["said"] == "infrastructure" for r in mine) and len({r["cause"] for r in mine}) == 1
 
 
-# ------------------------------------------------------------------------------------------- peers
-
-
-def peers(python: str, seed: int, size: int) -> None:
-    """The same project under other tools; found means: their own executions show both verdicts."""
-    project = flaky_projects.make(seed, size)
-    flaky = {t for t, true in project.truth.items() if not str(true["category"]).startswith("stable")}
-    strategies: dict[str, tuple[int, list[str]]] = {
-        "rerunfailures --reruns 5, one session": (1, ["-p", "no:randomly", "--reruns", "5"]),
-        "flakefinder --flake-runs 15": (1, ["-p", "no:randomly", "--flake-finder", "--flake-runs", "15"]),
-        "plain sessions x15": (15, ["-p", "no:randomly"]),
-        "randomly x15": (15, []),
-    }
-    print(
-        f"| peer, seed {seed} | executions | CPU s | found of {len(flaky)} | accused | causes named |\n|---|---|---|---|---|---|"
-    )
-    for name, (sessions, arguments) in strategies.items():
-        seen: dict[str, set[bool]] = defaultdict(set)
-        executions, spent = 0, 0.0
-        with tempfile.TemporaryDirectory(prefix="peers-") as place:
-            tree = Path(place) / "project"
-            flaky_projects.write(project, tree)
-            (Path(place) / "seen_recorder.py").write_text(RECORDER)
-            for number in range(sessions):
-                log = Path(place) / f"seen-{number}"
-                env = {**os.environ, "SEEN": str(log), "PYTHONPATH": place, "HOME": place}
-                before = cpu()
-                command = [
-                    python,
-                    "-m",
-                    "pytest",
-                    "-q",
-                    "-p",
-                    "seen_recorder",
-                    "-p",
-                    "no:cacheprovider",
-                    *arguments,
-                ]
-                subprocess.run(command, cwd=tree, env=env, capture_output=True, check=False)
-                spent += cpu() - before
-                executions += fold_log(log, seen)
-                subprocess.run(["git", "-C", str(tree), "clean", "-fdqx"], capture_output=True, check=False)
-        both = {t for t, verdicts in seen.items() if len(verdicts) == 2}
-        print(
-            f"| {name} | {executions} | {spent:.1f} | {len(both & flaky)} | {len(both - flaky)} | 0 |",
-            flush=True,
-        )
-    pollution(python, project)
-
-
-def fold_log(log: Path, seen: dict[str, set[bool]]) -> int:
-    executions, red = 0, False
-    for line in log.read_text().splitlines() if log.exists() else []:
-        nodeid, when, bad = json.loads(line)
-        red = red or bad
-        if when == "teardown" or (bad and when == "rerun"):
-            executions += 1
-            seen[nodeid].add(red)
-            red = False
-    return executions
-
-
-def pollution(python: str, project: flaky_projects.Project) -> None:
-    """detect-test-pollution is told the victim: the hard part is done for it."""
-    wanted = {t: v for t, v in project.truth.items() if v["culprits"]}
-    right, spent = Counter[str](), 0.0
-    total = Counter(f"{v['category']}, {kind(v)}" for v in wanted.values())
-    for nodeid, true in wanted.items():
-        with tempfile.TemporaryDirectory(prefix="peers-") as place:
-            tree = Path(place) / "project"
-            flaky_projects.write(project, tree)
-            before = cpu()
-            tests = sorted({t.partition("::")[0].partition("/")[0] for t in project.truth})
-            command = [python, "-m", "detect_test_pollution", "--failing-test", nodeid, "--tests", *tests]
-            done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
-            spent += cpu() - before
-        named = re.findall(r"the polluting test is: (\S+)", done.stdout)
-        good = named and [{named[0]}] in ([set(g)] for g in true["culprits"])  # type: ignore[attr-defined]
-        right[f"{true['category']}, {kind(true)}"] += bool(good)
-    said = "; ".join(f"{name}: {right[name]} of {n}" for name, n in sorted(total.items()))
-    print(f"\ndetect-test-pollution, {len(wanted)} tests named to it, {spent:.1f} CPU s: {said}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -298,20 +208,15 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("triage-results"))
     parser.add_argument("--table", type=Path)
-    parser.add_argument("--peers")
     options = parser.parse_args()
     if options.table:
         return table(options.table)
     first, _, last = options.seeds.partition("-")
     for seed in range(int(first), int(last or first) + 1):
-        if options.peers:
-            peers(options.peers, seed, options.size)
-            continue
         options.out.mkdir(parents=True, exist_ok=True)
         result = triage(seed, options.size, options.budget, options.reproduce)
         (options.out / f"seed-{seed}.json").write_text(json.dumps(result, indent=1))
-    if not options.peers:
-        table(options.out)
+    table(options.out)
     return None
 
 

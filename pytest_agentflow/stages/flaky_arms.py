@@ -33,7 +33,8 @@ def hashes(lab: Lab) -> None:
         if not ids or not lab.reach(f"hash seeds above {seed - 1}", len(ids)):
             break
         with lab.open(seed, () if everybody else ids) as server:
-            ids = [t for t in ids if t in set(server.collected)]
+            there = set(server.collected)
+            ids = [t for t in ids if t in there]
             sights = lab.run([lab.job(ids, "hash")], server=server)
             for test in differing(lab.table, sights[0] if sights else [], ids):
                 if len(lab.table.of(test, "hash-alone")) < 4:

@@ -44,7 +44,9 @@ class Lab:
         self.seeds = spread_seeds(MOST_SEEDS)
         self.table = Table()
         self.cpu = 0.0
-        self.each = 10.0
+        # Seconds that one test may take until their durations are known; a hang must not eat the whole budget.
+        self.each = 10.0 if budget.seconds is None else min(10.0, max(2.0, 0.1 * budget.seconds))
+        self._steps, self._wall = 0, 0.0  # of executions that came to their end
         self.skipped: list[str] = []  # experiments that the budget did not reach
         self.notes: list[str] = []
         self.killers: dict[str, Outcome] = {}
@@ -81,8 +83,8 @@ class Lab:
         return self.table.steps + steps <= limit * self.share
 
     def pace(self) -> float:
-        """Seconds per execution of a test, so far."""
-        return self.seconds / self.table.steps if self.table.steps else 0.0
+        """Seconds per execution of a test, so far; what took its process down is no measure."""
+        return self._wall / self._steps if self._steps else 0.0
 
     def reach(self, name: str, steps: int) -> bool:
         """As `left`, and remember what was not reached."""
@@ -153,6 +155,8 @@ class Lab:
 
     def note(self, execution: Execution, hash_seed: int) -> list[Sight]:
         self.cpu += execution.cpu + self.load_cpu(execution)
+        if execution.complete:
+            self._steps, self._wall = self._steps + len(execution.steps), self._wall + execution.wall
         last = execution.last()
         burdened = bool(execution.job.conditions.burners)
         if last is not None and last.outcome in (Outcome.CRASHED, Outcome.TIMEOUT) and not burdened:

@@ -16,7 +16,8 @@ def spread_orders(tests: Sequence[str], chance: random.Random, n: int) -> Iterat
     mixed = chance.sample(tests, len(tests))
     for k in range(n):
         last = mixed[k::n]
-        others = [t for t in mixed if t not in set(last)]
+        late = set(last)
+        others = [t for t in mixed if t not in late]
         yield (*chance.sample(others, len(others)), *chance.sample(last, len(last)))
 
 
