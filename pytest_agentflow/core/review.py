@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from pytest_agentflow.core.model import Outcome
 
+SILENCE = "the review did not finish"
+
 
 @dataclass(frozen=True, slots=True)
 class Objection:
@@ -62,13 +64,22 @@ def rule(ran: Sequence[Ran], *, times_sent_back: int, author_side: str = "") -> 
     refuting = tuple(r for r in ran if r.refutes)
     advice = tuple(r.objection for r in ran if not r.refutes)
     if not refuting:
-        words = f"{len(advice)} objections without a counterexample that runs" if advice else "no objection"
-        return Ruling(Standing.UPHELD, (), advice, words)
+        return Ruling(Standing.UPHELD, (), advice, _upheld(ran))
     named = ", ".join(r.file or r.objection.reviewer for r in refuting)
     if times_sent_back == 0:
         return Ruling(Standing.SENT_BACK, refuting, advice, f"refuted by {named}")
     sides = f"reviewers: {refuting[0].objection.text}" + (f"; author: {author_side}" if author_side else "")
     return Ruling(Standing.UNRESOLVED, refuting, advice, f"refuted again by {named}; {sides}")
+
+
+def _upheld(ran: Sequence[Ran]) -> str:
+    """Why nothing stands against the patch; a reviewer that fell silent is not one that found nothing."""
+    silent = [r.objection.text for r in ran if r.problem == SILENCE]
+    words = [f"{len(silent)} of the reviews did not finish ({silent[0]})"] if silent else []
+    spoken = len(ran) - len(silent)
+    if spoken:
+        words.append(f"{spoken} objection{'s' if spoken > 1 else ''} without a counterexample that counts")
+    return "; ".join(words) or "no objection"
 
 
 def admissible(source: str, modules: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from pytest_agentflow.adapters.files import write_json
 from pytest_agentflow.agents import preflight, prompt, registry
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.core import codec
-from pytest_agentflow.core.attempts import AttemptRecord
+from pytest_agentflow.core.attempts import AttemptRecord, first_line
 from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, Patch, Spend, VerdictKind
 from pytest_agentflow.core.review import Objection, Ruling, Standing, rule
@@ -73,7 +73,7 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
             evidence, judged = None, 0
         ruling = None
         if evidence is not None and judge(evidence).kind.accepted:
-            ruling = _review(lane, brief, chosen, agent.paid, config)
+            ruling = _review(lane, brief, chosen, agent.paid, config, report.message)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     record = AttemptRecord(
@@ -94,8 +94,10 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
     return record, evidence
 
 
-def _review(lane: Lane, brief: Brief, patch: Patch, paid: bool, config: Mapping[str, Any]) -> Ruling | None:
-    """Let adversarial reviewers try to refute an accepted patch, beside the other lanes' attempts."""
+def _review(
+    lane: Lane, brief: Brief, patch: Patch, paid: bool, config: Mapping[str, Any], words: str
+) -> Ruling | None:
+    """Let adversarial reviewers try to refute an accepted patch, beside the other lanes' attempts; `words` are the author's."""
     count = lane.settings.agent_reviewers
     count = (preflight.REVIEWERS if paid else 0) if count is None else count
     if not count:
@@ -113,7 +115,8 @@ def _review(lane: Lane, brief: Brief, patch: Patch, paid: bool, config: Mapping[
         ),
         reviewers=reviewers_of(count, config, section),
     )
-    return rule(review(brief, patch, earlier, context), times_sent_back=sent_back)
+    ran = review(brief, patch, earlier, context)
+    return rule(ran, times_sent_back=sent_back, author_side=first_line(words))
 
 
 def _earlier_objections(lane: Lane, attempt: Attempt) -> tuple[tuple[Objection, ...], int]:

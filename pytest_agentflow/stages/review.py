@@ -20,7 +20,7 @@ from pytest_agentflow.agents.anthropic import KNOWN
 from pytest_agentflow.agents.base import Bench, Brief
 from pytest_agentflow.agents.reviewer import Reviewer, failed
 from pytest_agentflow.core.model import Failure, Outcome, Patch, SessionRecord
-from pytest_agentflow.core.review import Objection, Ran, admissible
+from pytest_agentflow.core.review import SILENCE, Objection, Ran, admissible
 from pytest_agentflow.settings import Settings
 from pytest_agentflow.stages.brief import agent_config
 
@@ -59,8 +59,7 @@ def review(
                 )
             ran += [_run(objection, len(ran) + n, patched, context) for n, objection in enumerate(made)]
             if failed(report):
-                silent = Objection(name, f"the review did not finish: {report.message}")
-                ran.append(Ran(silent, None, None, "silence is no consent"))
+                ran.append(Ran(Objection(name, report.message), None, None, SILENCE))
     _keep(ran, context)
     return tuple(ran)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_agentflow.core.model import Outcome
-from pytest_agentflow.core.review import Objection, Ran, Standing, admissible, rule
+from pytest_agentflow.core.review import SILENCE, Objection, Ran, Standing, admissible, rule
 
 VETO = Objection(
     "rev1",
@@ -28,6 +28,17 @@ def test_a_counterexample_that_does_not_fail_in_its_own_assertion_does_not_block
     patched: Outcome | None,
 ) -> None:
     assert rule([Ran(VETO, patched, None)], times_sent_back=0).standing is Standing.UPHELD
+
+
+def test_a_reviewer_that_fell_silent_is_told_from_one_that_found_nothing() -> None:
+    assert rule([], times_sent_back=0).reason == "no objection"
+    silent = Ran(Objection("reviewer1", "no key"), None, None, SILENCE)
+    ruling = rule([silent, Ran(TALK, None, None)], times_sent_back=0)
+    assert ruling.standing is Standing.UPHELD
+    assert (
+        ruling.reason
+        == "1 of the reviews did not finish (no key); 1 objection without a counterexample that counts"
+    )
 
 
 def test_a_refuted_patch_goes_back_once_with_the_counterexample() -> None:
