@@ -13,6 +13,7 @@ import json
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flaky_pieces import chance, moments, order, stable, world
 from flaky_pieces.maker import Case, Maker, Piece
@@ -21,7 +22,7 @@ from flaky_pieces.maker import Case, Maker, Piece
 @dataclass
 class Project:
     files: dict[str, str]
-    truth: dict[str, dict[str, object]]
+    truth: dict[str, dict[str, Any]]
 
 
 def pieces_of(m: Maker) -> list[Piece]:
@@ -117,8 +118,8 @@ def render(cases: list[Case]) -> str:
     return "\n\n\n".join(p for p in parts if p) + "\n"
 
 
-def truth_of(pieces: list[Piece]) -> dict[str, dict[str, object]]:
-    truth: dict[str, dict[str, object]] = {}
+def truth_of(pieces: list[Piece]) -> dict[str, dict[str, Any]]:
+    truth: dict[str, dict[str, Any]] = {}
     for piece in pieces:
         for case in piece.cases:
             truth[case.nodeid] = {

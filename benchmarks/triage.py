@@ -20,7 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import flaky_projects
 
@@ -41,7 +43,7 @@ def cpu() -> float:
     return sum(u.ru_utime + u.ru_stime for u in spent)
 
 
-def triage(seed: int, size: int, budget: str, reproduce: int) -> dict[str, object]:
+def triage(seed: int, size: int, budget: str, reproduce: int) -> dict[str, Any]:
     """One project: what was found, against the truth."""
     project = flaky_projects.make(seed, size)
     with tempfile.TemporaryDirectory(prefix="triage-") as place:
@@ -65,7 +67,7 @@ def triage(seed: int, size: int, budget: str, reproduce: int) -> dict[str, objec
     }
 
 
-def rows(report: TriageReport, truth: dict[str, dict[str, object]]) -> list[dict[str, object]]:
+def rows(report: TriageReport, truth: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     found = {r.nodeid: r for r in report.records}
     table = []
     for nodeid, true in truth.items():
@@ -80,7 +82,7 @@ def rows(report: TriageReport, truth: dict[str, dict[str, object]]) -> list[dict
                 "culprits": right_culprits(record, true) if record and true["culprits"] else None,
                 "partners": set(record.partners) == set(true["partners"])
                 if record and true["partners"]
-                else None,  # type: ignore[call-overload]
+                else None,
                 "cause": record.cause if record else None,
                 "interval": [record.runs, record.failures, record.low, record.high] if record else None,
             }
@@ -88,7 +90,7 @@ def rows(report: TriageReport, truth: dict[str, dict[str, object]]) -> list[dict
     return table
 
 
-def kind(true: dict[str, object]) -> str:
+def kind(true: dict[str, Any]) -> str:
     groups = true["culprits"]
     assert isinstance(groups, list)
     if not groups:
@@ -96,8 +98,8 @@ def kind(true: dict[str, object]) -> str:
     return "both needed" if len(groups[0]) > 1 else "any of two" if len(groups) > 1 else "one"
 
 
-def right_culprits(record: FlakyRecord, true: dict[str, object]) -> bool:
-    return {frozenset(g) for g in record.culprits} == {frozenset(g) for g in true["culprits"]}  # type: ignore[attr-defined]
+def right_culprits(record: FlakyRecord, true: dict[str, Any]) -> bool:
+    return {frozenset(g) for g in record.culprits} == {frozenset(g) for g in true["culprits"]}
 
 
 def reproduced(report: TriageReport, tree: Path, tests: int, seed: int) -> list[list[object]]:
@@ -130,7 +132,7 @@ def reproduced(report: TriageReport, tree: Path, tests: int, seed: int) -> list[
 def table(folder: Path) -> None:
     runs = [json.loads(p.read_text()) for p in sorted(folder.glob("seed-*.json"))]
     everything = [row for run in runs for row in run["rows"]]
-    by_category: dict[str, list[dict[str, object]]] = defaultdict(list)
+    by_category: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in everything:
         name = str(row["true"])
         if name == "randomness" or name == "rng_unseeded":
@@ -174,7 +176,7 @@ def table(folder: Path) -> None:
         r["interval"][2] <= r["p"] <= r["interval"][3]
         for r in flaky
         if r["p"] is not None and r["interval"] and r["interval"][0] >= 10
-    ]  # type: ignore[index,operator]
+    ]
     if inside:
         print(
             f"95 % intervals that hold the true p: {sum(inside)} of {len(inside)} ({sum(inside) / len(inside):.1%})"
@@ -184,11 +186,11 @@ def table(folder: Path) -> None:
     print(f"executions per test: {per_test}\nCPU s per project: {spent}\nwall s: {wall}")
 
 
-def share(group, holds) -> str:  # type: ignore[no-untyped-def]
+def share(group: Sequence[dict[str, Any]], holds: Callable[[dict[str, Any]], object]) -> str:
     return f"{sum(bool(holds(r)) for r in group) / len(group):.1%}" if group else "n/a"
 
 
-def one_cause(rows: list[dict[str, object]]) -> bool:
+def one_cause(rows: list[dict[str, Any]]) -> bool:
     mine = [r for r in rows if r["true"] == "infrastructure"]
     return all(r["said"] == "infrastructure" for r in mine) and len({r["cause"] for r in mine}) == 1
 

@@ -103,7 +103,7 @@ def pollution(python: str, project: flaky_projects.Project) -> None:
             done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
             spent += triage.cpu() - before
         named = re.findall(r"the polluting test is: (\S+)", done.stdout)
-        good = named and [{named[0]}] in ([set(g)] for g in true["culprits"])  # type: ignore[attr-defined]
+        good = named and [{named[0]}] in ([set(g)] for g in true["culprits"])
         right[f"{true['category']}, {triage.kind(true)}"] += bool(good)
     said = "; ".join(f"{name}: {right[name]} of {n}" for name, n in sorted(total.items()))
     print(f"\ndetect-test-pollution, {len(wanted)} tests named to it, {spent:.1f} CPU s: {said}")
