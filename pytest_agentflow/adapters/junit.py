@@ -80,6 +80,7 @@ def read_report(path: Path, oracle: str | None = None, *, source: str = "", cell
         raws.append(_raw(element, suites))
         suites[-1].red += raws[-1].red
         suites[-1].skips += raws[-1].skipped
+        suites[-1].reruns += len(raws[-1].attempts) - 1
 
     try:
         walked = walk(path, take)
@@ -211,9 +212,8 @@ def _fold(raws: list[_Raw], oracle: Oracle) -> list[Case]:
 
 def _case(identity: str, group: list[_Raw], repeats: str) -> Case:
     first = group[0]
-    if (
-        _FIXTURE.search(first.name) and first.attempts[-1].bad
-    ):  # no test of its own: others behind it never ran
+    whole = first.name in ("", first.classname)  # Surefire: a class that could not be set up
+    if first.attempts[-1].bad and (whole or _FIXTURE.search(first.name)):  # the tests behind it never ran
         first.attempts = (*first.attempts[:-1], replace(first.attempts[-1], cause="suite"))
     attempts = first.attempts if len(group) == 1 else _merged(group, repeats == "retries")
     line = int(first.line) if first.line.isdecimal() and len(first.line) < 9 else 0
@@ -257,7 +257,7 @@ def _odd(walked: Walk, name: str) -> list[Problem]:
 
 
 def _nameless(raws: list[_Raw], name: str) -> list[Problem]:
-    count = sum(not raw.name for raw in raws)
+    count = sum(not raw.name and not raw.red for raw in raws)
     return [Problem(ProblemKind.NOT_JUNIT, f"{name}: {count} test case(s) without a name")] if count else []
 
 

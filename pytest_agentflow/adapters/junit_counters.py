@@ -19,9 +19,14 @@ def contradictions(walked: Walk, cases: Sequence[Case], oracle: Oracle, name: st
         yield _contradiction(f"{name}: its counter {broken} is no number")
     for suite in walked.suites:
         counted = _claims(suite)
+        again = suite.reruns if oracle.counts == "runs" else 0
         for what, claimed, held in (
-            ("tests", counted["tests"] if oracle.counts in ("cases", "tests") else 0, suite.cases),
-            ("failures", counted["failures"] + counted["errors"], suite.red),
+            (
+                "tests",
+                counted["tests"] if oracle.counts in ("cases", "tests", "runs") else 0,
+                suite.cases + again,
+            ),
+            ("failures", counted["failures"] + counted["errors"], suite.red + again),
             ("skipped tests", counted["skipped"] + counted["disabled"], suite.skips),
         ):
             if claimed > held and cases:

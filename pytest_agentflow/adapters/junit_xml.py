@@ -45,6 +45,7 @@ class Suite:
     cases: int = 0
     red: int = 0  # failures and errors, those outside any case too
     skips: int = 0
+    reruns: int = 0  # attempts inside a case that were not the last
 
 
 @dataclass(slots=True)
@@ -172,9 +173,10 @@ class _Handler:
             inner = self.suites.pop()
             if self.suites:
                 outer = self.suites[-1]
-                outer.cases, outer.red, outer.skips = (
-                    outer.cases + inner.cases, outer.red + inner.red, outer.skips + inner.skips,
-                )  # fmt: skip
+                outer.cases += inner.cases
+                outer.red += inner.red
+                outer.skips += inner.skips
+                outer.reruns += inner.reruns
 
 
 def _failing(tag: str) -> bool:

@@ -16,7 +16,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "data" / "oracles", _PACKAGE.parent / "oracles")  # in a wheel; in a source checkout
 _FIELDS = ("classname", "name", "file", "suites", "suite")
 _REPEATS = ("retries", "attempts", "copies")
-_COUNTS = ("cases", "tests", "subtests", "none")
+_COUNTS = ("cases", "tests", "runs", "subtests", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Oracle:
     report: tuple[str, ...] = ()  # where it usually is, as globs
     rerun: str = ""  # command for a selection; {tests} are the selectors
     selector: str = ""  # how one test is named to the runner, from {classname}, {name}, {file}, {nodeid}
-    counts: str = "cases"  # what the tests attribute counts: "cases", "tests", "subtests" (cases and subtests) or "none"
+    counts: str = "cases"  # what the tests attribute counts: docs/reference/oracles.md
     passed_exits: tuple[int, ...] = (0,)
     failed_exits: tuple[int, ...] = (1,)
     protected: tuple[str, ...] = ()  # paths that decide what a test means

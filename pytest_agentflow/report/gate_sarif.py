@@ -32,7 +32,10 @@ def render(result: GateResult) -> str:
     rules = sorted({r["ruleId"] for r in results})
     run: dict[str, Any] = {
         "tool": {
-            "driver": {"name": package.replace("_", "-") + " gate", "rules": [{"id": rule} for rule in rules]}
+            "driver": {
+                "name": package.replace("_", "-") + " gate",
+                "rules": [_described(rule) for rule in rules],
+            }
         },
         "columnKind": "unicodeCodePoints",
         "results": results,
@@ -45,6 +48,12 @@ def render(result: GateResult) -> str:
 
 def _rule(line: TestLine) -> str:
     return line.status.value.replace(",", "").replace(" ", "-")
+
+
+def _described(rule: str) -> dict[str, Any]:
+    words = rule.split("-")
+    name, text = "".join(word.capitalize() for word in words), " ".join(words).capitalize()
+    return {"id": rule, "name": name, "shortDescription": {"text": f"{text}."}}
 
 
 def _result(rule: str, level: str, text: str, place: dict[str, Any], key: str) -> dict[str, Any]:
@@ -62,7 +71,8 @@ def _place(file: str, line: int) -> dict[str, Any]:
     """Code scanning wants a place for every result; what has none is shown at the configuration."""
     relative = file.replace("\\", "/").lstrip("/")
     uri = _SAFE.sub(lambda m: "".join(f"%{b:02X}" for b in m[0].encode("utf-8", "replace")), relative)
-    physical: dict[str, Any] = {"artifactLocation": {"uri": uri or "pyproject.toml"}}
-    if line > 0:
-        physical["region"] = {"startLine": line}
-    return {"physicalLocation": physical}
+    return {
+        "physicalLocation": {
+            "artifactLocation": {"uri": uri or "pyproject.toml"}, "region": {"startLine": max(line, 1)},
+        }
+    }  # fmt: skip

@@ -26,7 +26,8 @@ EXPECTED = {
     "pytest-xdist-crash": ("pytest", 6, 2, 0, 0, 0),
     "pytest-xunit1": ("pytest", 3, 6, 0, 2, 1),
     "pytest-xunit2": ("pytest", 3, 6, 0, 2, 1),
-    "surefire": ("surefire", 2, 2, 1, 1, 0),
+    "surefire": ("surefire", 1, 2, 1, 2, 0),
+    "surefire-class-setup": ("surefire", 0, 1, 0, 0, 0),
     "unittest": ("unittest", 1, 4, 0, 1, 1),
     "unittest-class-setup": ("unittest", 0, 1, 0, 0, 0),
 }
