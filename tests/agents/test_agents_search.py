@@ -146,6 +146,18 @@ def test_a_target_that_no_edit_flips_is_told_with_what_was_tried(tmp_path: Path)
     assert report.notes["tried"] > 10
 
 
+def test_a_server_that_changes_what_tests_do_is_not_used(tmp_path: Path) -> None:
+    """The guard only passes in the process that imported it: then every candidate gets a fresh import."""
+    code = "import os\n\nPID = os.getpid()\n\n\ndef less(a, b):\n    return a > b\n"
+    test = "import os\n\nimport m\n\n\ndef test_less():\n    assert m.less(1, 2)\n\n\n"
+    test += "def test_here():\n    assert os.getpid() == m.PID\n"
+    tree = project(tmp_path, m=code, test_m=test)
+    report = attempt(tree, tmp_path / "scratch", lines_of(code, "m.py"), max_candidates=40)
+    assert report.notes["runner"]["mode"] == "fresh"
+    assert report.notes["not_as_observed"] == {"hot": 1}
+    assert report.candidates, report
+
+
 LIBRARY = """\
 def load_text(path, *, encoding="utf-8"):
     return f"{path}:{encoding}"

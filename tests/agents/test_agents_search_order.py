@@ -1,0 +1,148 @@
+"""Which candidate the search tries next, what the failure says about it, and which of several plausible ones it offers first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_agentflow.agents.search.choose import best_first, damage
+from pytest_agentflow.agents.search.edits import Edit, Source
+from pytest_agentflow.agents.search.frontier import Frontier, Proposal
+from pytest_agentflow.agents.search.guidance import LIKELIER, likelier
+from pytest_agentflow.agents.search.order import Ranked, generate
+from pytest_agentflow.agents.search.screening import Trial
+from pytest_agentflow.core.model import Failure
+
+
+def edit(at: int, kind: str = "comparison") -> Edit:
+    return Edit("m.py", at, at + 1, "x", kind, 1)
+
+
+def single(cost: float, at: int) -> Ranked:
+    return Ranked(cost, (edit(at),))
+
+
+def costs(proposals: Iterator[Proposal], most: int = 100) -> list[float]:
+    return [p.cost for _, p in zip(range(most), proposals, strict=False)]
+
+
+def test_second_edits_on_a_near_miss_are_tried_before_unlikely_single_ones() -> None:
+    frontier = Frontier([single(1.0, 0), single(2.0, 10), single(9.0, 20)])
+    stream = iter(frontier)
+    first = next(stream)
+    frontier.second_edits(Trial(first.edits, first.cost, {}), share=0.5, probe=1)
+    rest = list(stream)
+    pairs = [n for n, p in enumerate(rest) if len(p.edits) == 2]
+    assert pairs[0] < len(rest) - 2
+    assert [p.cost for p in rest] == sorted(p.cost for p in rest)
+    assert all(p.probe == 1 for p in rest if len(p.edits) == 2)
+
+
+def test_what_flips_more_targets_gets_its_second_edit_earlier() -> None:
+    def first_pair(share: float) -> float:
+        frontier = Frontier([single(1.0, 0)])
+        list(frontier)
+        frontier.second_edits(Trial((edit(50),), 1.0, {}), share, 0)
+        return frontier.next_cost
+
+    assert first_pair(0.75) < first_pair(0.25)
+
+
+def test_a_candidate_that_ran_out_of_time_gets_more_until_it_has_had_a_hundredfold() -> None:
+    frontier = Frontier([])
+    trial = Trial((edit(0),), 1.0, {})
+    patience = []
+    frontier.again_slowly(trial, flipped=True)
+    for proposal in frontier:
+        patience.append(proposal.patience)
+        frontier.again_slowly(Trial(trial.edits, proposal.cost, {}, patience=proposal.patience), flipped=True)
+    assert patience == [10.0, 100.0]
+
+
+def test_one_that_flipped_nothing_in_time_gets_one_more_chance_later() -> None:
+    frontier = Frontier([])
+    frontier.again_slowly(Trial((edit(0),), 1.0, {}), flipped=False)
+    again = next(iter(frontier))
+    frontier.again_slowly(Trial(again.edits, again.cost, {}, patience=again.patience), flipped=False)
+    assert (again.cost, frontier.next_cost) == (4.0, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "not_kind"),
+    [
+        ("assert 3 == 4", "off-by-one", "missing-return"),
+        ("assert None == 4", "missing-return", "slice"),
+        ("assert [3, 2, 1] == [1, 2, 3]", "swapped-result", "missing-return"),
+        ("assert [1, 2] == [1, 2, 3]", "loop-bound", "wrong-method"),
+        ("assert -7 == 7", "unary-dropped", "missing-guard"),
+        ("assert True == False", "boolean", "slice"),
+        ("assert 'Ab ' == 'ab'", "wrong-method", "accumulator"),
+        ("assert (1, 2) == [1, 2]", "missing-call", "boolean"),
+        ("DID NOT RAISE <class 'ValueError'>", "missing-guard", "slice"),
+        ("assert False\n +  where False = f(1)", "negation", "slice"),
+        ("Failed: Timeout >2.0s", "comparison", "string"),
+    ],
+)
+def test_the_difference_between_what_came_and_what_was_expected_names_kinds_of_edits(
+    message: str, kind: str, not_kind: str
+) -> None:
+    told = likelier(["t"], {"t": Failure("call", "AssertionError", message)})
+    assert told.get(kind) == LIKELIER
+    assert not_kind not in told
+
+
+def test_an_exception_names_kinds_and_so_does_a_test_that_never_ended() -> None:
+    assert "loop-bound" in likelier(["t"], {"t": Failure("call", "IndexError", "list index out of range")})
+    assert "comparison" in likelier(["t"], {})
+
+
+def test_a_kind_counts_only_when_at_least_half_of_the_failures_point_to_it() -> None:
+    failures = {"a": Failure("call", "AssertionError", "assert 3 == 4")}
+    failures |= {n: Failure("call", "AssertionError", "assert f(1)") for n in "bc"}
+    assert likelier("abc", failures) == {}
+
+
+def test_what_the_failure_points_to_comes_earlier() -> None:
+    source = Source("m.py", b"def f(a, b):\n    return a - b\n")
+    plain = generate({"m.py": source}, {("m.py", 2): 1.0})
+    guided = generate({"m.py": source}, {("m.py", 2): 1.0}, 0, {"swapped-operands": 50.0})
+    kinds = [[r.edits[0].kind for r in ranked].index("swapped-operands") for ranked in (plain, guided)]
+    assert kinds[1] < kinds[0]
+
+
+WALK = """\
+def reach(node, goal):
+    while True:
+        if node is goal:
+            return True
+        node = node.next
+"""
+
+
+def patch(
+    code: str, old: str, new: str, cost: float = 1.0, kind: str = "wrong-variable"
+) -> tuple[Source, Trial]:
+    source, at = Source("m.py", code.encode()), code.index(old)
+    change = Edit("m.py", at, at + len(old), new, kind, 1)
+    return source, Trial((change,), cost, {"m.py": source.patched([change])})
+
+
+def test_a_patch_after_which_a_name_is_read_no_more_loses_against_one_that_keeps_all() -> None:
+    code = "def f(xs, goal):\n    return [g(x) for x in xs if x < goal]\n"
+    source, forgetful = patch(code, "g(x)", "g(goal)")
+    _, unread = patch("def f(a, b):\n    return a + b\n", "a + b", "a + a")
+    _, general = patch(code, "x < goal", "x <= goal", cost=2.0, kind="comparison")
+    assert (
+        best_first([forgetful, general], {"m.py": source})[0] is forgetful
+    )  # x is still read in the condition
+    two = Source("m.py", b"def f(a, b):\n    return a + b\n")
+    assert damage(unread, {"m.py": two}) > 0
+
+
+def test_a_patch_that_lets_a_function_end_without_its_value_loses() -> None:
+    source, falls = patch(WALK, "while True", "while node")
+    _, keeps = patch(WALK, "node is goal", "node == goal")
+    assert damage(falls, {"m.py": source}) > 0
+    assert damage(keeps, {"m.py": source}) == 0
