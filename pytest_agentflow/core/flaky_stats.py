@@ -47,7 +47,7 @@ def runs_to_believe(failures: int, runs: int, level: float = 0.95) -> int:
 
 def spurious_red(rates: Sequence[float]) -> float:
     """The chance that at least one of independent causes turns a run red."""
-    return -math.expm1(sum(math.log1p(-min(r, 1 - 1e-12)) for r in rates))
+    return 0.0 - math.expm1(sum(math.log1p(-min(r, 1 - 1e-12)) for r in rates))
 
 
 def after_fixing(rates: Sequence[float], k: int) -> float:

@@ -20,12 +20,11 @@ from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
 
 TIMELINE = 160  # runs shown per flaky test
 SAMPLES = (
-    30,
     20,
     10,
 )  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
-SCREENING, DIAGNOSIS, SEARCHING = 0.68, 0.84, 0.88
+SCREENING, DIAGNOSIS, SEARCHING = 0.68, 0.83, 0.86
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
