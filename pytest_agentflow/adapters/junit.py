@@ -179,7 +179,7 @@ def _by_status(status: str, result: str) -> Execution:
 
 
 def _execution(entry: xunit2.InterimResult | Failure | Error, outcome: Outcome) -> Execution:
-    message = (entry.message or entry.text or "").strip()[:MESSAGE_LIMIT]
+    message = (entry.message or entry.text or entry.type or "").strip()[:MESSAGE_LIMIT]
     if message == "Failed":  # gotestsum says no more; what failed is in the text, between go test's own lines
         lines = (line.strip() for line in (entry.text or "").splitlines())
         message = next((x for x in lines if x and not x.startswith(("===", "---"))), message)[:MESSAGE_LIMIT]

@@ -19,7 +19,7 @@ EXPECTED = {
     "gradle": ("generic", 2, 1, 0, 1, 0),
     "gtest": ("gtest", 2, 2, 0, 2, 0),
     "jest": ("jest", 3, 1, 0, 1, 0),
-    "nextest": ("nextest", 2, 1, 1, 0, 0),
+    "nextest": ("nextest", 3, 3, 1, 0, 0),
     "node": ("node", 2, 1, 1, 1, 1),
     "pytest-collection-error": ("pytest", 0, 1, 0, 0, 0),
     "pytest-rerunfailures": ("pytest", 3, 5, 1, 2, 1),
