@@ -182,7 +182,7 @@ class Writes:
         if event == "open":
             _, mode, flags = args
             if flags & WRITE and (not isinstance(mode, str) or set(mode) & set("wxa+")):
-                self.written(args[0])
+                self.written(args[0], folders=False)  # tempfile opens the folder, and in it a name of its own
         elif event == "socket.bind":
             address = args[1]
             if isinstance(address, tuple) and len(address) > 1 and address[1]:
@@ -192,14 +192,16 @@ class Writes:
         elif event in PATH_EVENTS:
             self.written(args[PATH_EVENTS[event]])
 
-    def written(self, path: Any) -> None:
+    def written(self, path: Any, folders: bool = True) -> None:
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         if not isinstance(path, str) or path in (os.devnull, ":memory:"):
             return
         full = os.path.realpath(path)
+        if not folders and os.path.isdir(full):  # noqa: PTH112 - runs at every write: no pathlib
+            return
         if full.startswith(self.tmp):
-            if not full.startswith(tuple(self.own)) and full + os.sep != self.tmp:
+            if not full.startswith(tuple(self.own)):
                 self.found.add("$TMPDIR/" + full.removeprefix(self.tmp))
         elif not full.startswith(("/dev/", "/proc/")) and ".pyc" not in full:
             self.found.add(full.removeprefix(self.top))

@@ -18,8 +18,27 @@ from pytest_agentflow.core.model import Outcome
 from pytest_agentflow.errors import AgentflowError
 
 PROJECT = """
-import datetime, os, pathlib, random, secrets, tempfile, time
+import asyncio, datetime, os, pathlib, random, secrets, tempfile, threading, time, unittest
+import pytest
 SHARED = []
+def test_own_generator(): assert random.Random().random() > 0.5
+def test_uptime(): assert time.monotonic() % 60 < 30
+def test_temp_file():
+    path = pathlib.Path(tempfile.gettempdir()) / "shop.pid"
+    assert not path.exists()
+    path.write_text("1")
+def test_own_temp_file():
+    with tempfile.NamedTemporaryFile() as f: f.write(b"x")
+def test_late():
+    done = threading.Event()
+    threading.Timer(0.001, done.set).start()
+    assert done.wait(0.05)
+class TestAsync(unittest.IsolatedAsyncioTestCase):
+    async def test_sleeps(self): await asyncio.sleep(0)
+@pytest.fixture(scope="session")
+def dice(): return random.random()
+def test_asks_first(dice): assert dice >= 0
+def test_asks_second(dice): assert dice >= 0
 def test_adds(): SHARED.append(1)
 def test_is_empty(): assert SHARED == []
 def test_dies(): os._exit(7)
@@ -104,6 +123,49 @@ def test_a_probe_tells_what_each_test_leans_on(server: ForkServer) -> None:
     assert "clock" in uses["day"]
     assert not uses["adds"]
     assert steps[4].writes == ("left.txt",)
+
+
+def test_a_probe_gives_a_shared_fixtures_leanings_to_all_who_ask_and_to_nobody_else(
+    server: ForkServer,
+) -> None:
+    ids = [
+        f"test_all.py::{n}"
+        for n in ("test_asks_first", "test_asks_second", "test_adds", "TestAsync::test_sleeps")
+    ]
+    first, second, neither, loop = server.execute([Job(tuple(ids), probe=True)])[0].steps
+    assert "random" in first.uses
+    assert "random" in second.uses
+    assert not neither.uses
+    assert "async" in loop.uses
+
+
+def test_generators_made_without_a_seed_follow_the_seed(server: ForkServer) -> None:
+    draws = [run(server, *["test_own_generator"] * 12, seeds=tuple(range(12))) for _ in range(2)]
+    assert draws[0] == draws[1]
+    assert set(draws[0]) == {Outcome.PASSED, Outcome.FAILED}
+
+
+def test_the_uptime_moves_with_the_clock(server: ForkServer) -> None:
+    outcomes = [run(server, "test_uptime", conditions=Conditions(clock=960_000_000.0 + s)) for s in (5, 45)]
+    assert outcomes == [[Outcome.PASSED], [Outcome.FAILED]]
+
+
+def test_threads_can_start_late(server: ForkServer) -> None:
+    late = [run(server, "test_late", conditions=Conditions(jitter=2)) for _ in range(2)]
+    assert late == [[Outcome.FAILED]] * 2
+
+
+def test_a_method_that_runs_twice_has_an_object_of_its_own_each_time(server: ForkServer) -> None:
+    assert run(server, *["TestAsync::test_sleeps"] * 2) == [Outcome.PASSED] * 2
+
+
+def test_names_in_tmpdir_are_shared_by_what_runs_at_once_and_gone_afterwards(server: ForkServer) -> None:
+    job = Job(("test_all.py::test_temp_file",))
+    at_once = server.execute([job, job], width=2)
+    assert sorted(e.steps[0].outcome for e in at_once) == [Outcome.FAILED, Outcome.PASSED]
+    assert at_once[0].steps[0].writes == ("$TMPDIR/shop.pid",)
+    assert run(server, "test_temp_file") == [Outcome.PASSED]
+    assert not server.execute([Job(("test_all.py::test_own_temp_file",))])[0].steps[0].writes
 
 
 def test_run_gives_the_record_of_a_session(server: ForkServer) -> None:

@@ -63,9 +63,29 @@ def test_the_exception_says_what_fails_where_chance_says_when(
     assert refine(Category.RANDOMNESS, Failure("call", kind, message), uses) == category
 
 
-def test_equal_numbers_are_no_float_trouble() -> None:
-    assert not nearly_equal("assert 1.0 == 1.0")
-    assert nearly_equal("assert 13.399999999999999 == 13.4\n +  where …")
+@pytest.mark.parametrize(
+    ("message", "close"),
+    [
+        ("assert 13.399999999999999 == 13.4\n +  where …", True),
+        ("0.30000000000000004 != 0.3", True),
+        ("0.1 != 0.1000000004 within 12 places (4e-10 difference)", True),
+        ("assert 2.2e-16 < 1e-17\n +  where 2.2e-16 = abs((1.5 - 1.5000000002))", True),
+        ("assert False\n +  where False = isclose(0.30000000001, 0.3)", True),
+        ("assert 1.0 == 1.0", False),
+        ("assert 0.12 >= 0.2", False),
+        ("assert 5 == 6", False),
+        ("assert 1700000000.5 == 1700000001.5", False),
+    ],
+)
+def test_numbers_that_differ_in_their_last_digits_are_float_trouble(message: str, close: bool) -> None:
+    assert nearly_equal(message) is close
+
+
+def test_a_projects_own_exception_stands_for_what_it_came_from() -> None:
+    failure = Failure(
+        "call", "RatesUnavailable", "no rates", text="RatesUnavailable ConnectionResetError OSError"
+    )
+    assert refine(Category.RANDOMNESS, failure, {"entropy"}) is Category.NETWORK
 
 
 def test_the_kind_of_timing_follows_what_a_test_leans_on() -> None:
