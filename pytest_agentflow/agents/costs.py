@@ -32,8 +32,8 @@ class WorstCase:
     def words(self) -> str:
         """As the plan says it."""
         if self.free:
-            return f"{self.name} {self.why}"
-        return f"{self.name} at most {money(self.usd)}, {self.tokens:,} tokens ({self.why})"
+            return f"{self.name}, {self.why}"
+        return f"{self.name}, at most {money(self.usd)}, {self.tokens:,} tokens ({self.why})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,11 @@ def run(args: argparse.Namespace) -> int:
         _write(terminal.attempt(attempt, _paper(args.verbose)))
     else:
         transcript = directory / "transcript.html"
-        _write(terminal.summary(report, _paper(args.verbose), str(transcript) if transcript.exists() else ""))
+        _write(
+            terminal.summary(
+                report, _paper(args.verbose), files.from_here(transcript) if transcript.exists() else ""
+            )
+        )
     return 0
 
 

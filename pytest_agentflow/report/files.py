@@ -83,6 +83,12 @@ def _tail(path: Path) -> str:
     return f"[{size - LOG_LIMIT} bytes before this are in {path.name}]\n{text}" if size > LOG_LIMIT else text
 
 
+def from_here(path: Path) -> str:
+    """A path as one would type it in the current directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def home(start: Path) -> Path:
     """The nearest `.agentflow` at or above `start`."""
     places = [directory / ".agentflow" for directory in (start, *start.parents)]

@@ -74,7 +74,8 @@ def show(run: Run, *, colour: bool, verbosity: int) -> None:
     width = shutil.get_terminal_size((100, 24)).columns
     paper = terminal.Paper(width, colour, verbosity)
     sys.stdout.write(
-        terminal.summary(made, paper, transcript=str(transcript) if transcript.exists() else "") + "\n"
+        terminal.summary(made, paper, transcript=files.from_here(transcript) if transcript.exists() else "")
+        + "\n"
     )
     sys.stdout.flush()
 

@@ -94,7 +94,7 @@ def test_the_worst_case_counts_every_retry_review_and_probe_and_is_bounded_by_th
 
 def test_the_search_alone_tries_each_unit_once_for_nothing() -> None:
     made = bill([worst_case("search", {})], None, None, plan())
-    assert (made.attempts, made.tokens, made.usd, made.each) == (3, 0, 0.0, ("search free",))
+    assert (made.attempts, made.tokens, made.usd, made.each) == (3, 0, 0.0, ("search, free",))
 
 
 def test_a_price_that_nobody_states_is_unknown_and_never_nothing() -> None:

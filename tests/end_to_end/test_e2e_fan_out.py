@@ -73,8 +73,8 @@ def test_the_plan_says_the_fixed_cost_apart_from_each_attempts_and_calls_nothing
     assert done.returncode == 0, done.stdout + done.stderr
     assert server.requests == []
     assert "fixed cost: a probe of the model's reading, 11 calls, at most $" in done.stdout
-    assert "each attempt: anthropic at most $" in done.stdout
-    assert "each attempt: 2 reviews of an accepted patch, each: anthropic at most $" in done.stdout
+    assert "each attempt: anthropic, at most $" in done.stdout
+    assert "each attempt: 2 reviews of an accepted patch, each: anthropic, at most $" in done.stdout
     assert re.search(r"at most 55 attempts, [\d,]+ tokens, \$5\.00", done.stdout)  # the cap is less
 
 
