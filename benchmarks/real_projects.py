@@ -7,13 +7,15 @@ the result with the whole original suite, hidden tests included:
     plausible wrong  a patch reached the tree, and a test is red (hidden or not)
     not fixed        no patch reached the tree
 
-Run: nice python benchmarks/real_projects.py [--bugs 4] [--seed 20261121] [--projects toolz,sqlparse] [--together 3]
+Run: python benchmarks/real_projects.py [--bugs 4] [--seed 20261121] [--projects toolz,sqlparse] [--together 3]
+Each case is kept below --work (`cases/`, with the run's own directory); --show prints the table of all that are there.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import ctypes
 import json
 import os
 import random
@@ -74,19 +76,29 @@ def main() -> int:
     parser.add_argument("--projects", default=",".join(PROJECTS))
     parser.add_argument("--timeout", type=float, default=600)
     parser.add_argument("--work", type=Path, default=Path("build/real_projects"), help="kept between runs")
+    parser.add_argument("--show", action="store_true", help="print the table of what was measured before")
     parser.add_argument("options", nargs="*", help="more options for pytest, after --")
     args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    used: Counter[str] = Counter()
-    cases = []
-    for name in args.projects.split(","):
-        cases += project(name, args, used)
-    table(cases)
-    (args.work / "cases.json").write_text(json.dumps([asdict(case) for case in cases], indent=1))
+    kept = args.work.resolve() / "cases" / f"{args.seed}-{args.together}"
+    kept.mkdir(parents=True, exist_ok=True)
+    become_reaper()
+    used = Counter(bug.kind for case in load(kept) for bug in case.bugs)
+    for name in () if args.show else args.projects.split(","):
+        project(name, args, used, kept)
+    table(load(kept))
     return 0
 
 
-def project(name: str, args: argparse.Namespace, used: Counter[str]) -> list[Case]:
+def load(kept: Path) -> list[Case]:
+    """The cases that were measured, project by project."""
+    found = []
+    for path in sorted(kept.glob("*/case.json")):
+        told = json.loads(path.read_text())
+        found.append(Case(**{**told, "bugs": [Bug(**bug) for bug in told["bugs"]]}))
+    return found
+
+
+def project(name: str, args: argparse.Namespace, used: Counter[str], kept: Path) -> None:
     """Seed and repair this many cases in one project."""
     version, sources, tests = PROJECTS[name]
     clean = download(name, version, args.work.resolve())
@@ -100,16 +112,17 @@ def project(name: str, args: argparse.Namespace, used: Counter[str]) -> list[Cas
         if "test" not in p.name and "test" not in p.parent.name
     ]
     pool = by_kind(clean, files, rng)
-    cases: list[Case] = []
-    while len(cases) < args.bugs and pool:
+    for number in range(1, args.bugs + 1):
         case = seed(name, clean, tests, baseline, pool, rng, used, args)
         if case is None:
             break
         used.update(bug.kind for bug in case.bugs)
-        repair(case, clean, baseline, args)
-        cases.append(case)
+        place = kept / f"{name}-{number}"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        repair(case, clean, baseline, args, place)
+        (place / "case.json").write_text(json.dumps(asdict(case), indent=1))
         print(f"  {describe(case)}", file=sys.stderr, flush=True)
-    return cases
 
 
 def download(name: str, version: str, work: Path) -> Path:
@@ -263,20 +276,20 @@ def commit(top: Path) -> None:
         subprocess.run(["git", *command], cwd=top, env=environment(top), check=True)
 
 
-def repair(case: Case, clean: Path, baseline: Outcomes, args: argparse.Namespace) -> None:
+def repair(case: Case, clean: Path, baseline: Outcomes, args: argparse.Namespace, place: Path) -> None:
     """Run the real command, then judge what is in the tree afterwards."""
     top = args.work.resolve() / "repository" / case.project
-    log = args.work.resolve() / f"{case.project}.log"
+    log = place / "output.txt"
     command = [sys.executable, "-m", "pytest", "--agent-fix", "-p", "no:asyncio", *args.options]
     began = time.monotonic()
-    with log.open("a") as stream:
-        stream.write(f"\n$ {' '.join(command)}   # {case.bugs}\n")
-        stream.flush()
+    with log.open("w") as stream:
         process = subprocess.Popen(
             command, cwd=top, env=environment(top), stdout=stream, stderr=subprocess.STDOUT
         )
         case.wall, case.cpu, code = wait(process, began, args.timeout)
     case.said, case.attempts = own_words(top, code)
+    if (top / ".agentflow").is_dir():
+        shutil.copytree(top / ".agentflow", place / "agentflow", symlinks=True)
     changed = subprocess.run(
         ["git", "diff", "--name-only"],
         cwd=top,
@@ -305,17 +318,26 @@ def same(one: Path, other: Path) -> bool:
     return ast.dump(ast.parse(one.read_bytes())) == ast.dump(ast.parse(other.read_bytes()))
 
 
+def become_reaper() -> None:
+    """Processes that lose their parent become our children, so that the CPU time of killed ones is counted too."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
 def wait(process: subprocess.Popen[bytes], began: float, timeout: float) -> tuple[float, float, int]:
-    """Wall time, CPU time of the command with everything it started and waited for, exit code (-1: ended by us)."""
+    """Wall time, CPU time of the command and of everything it started, exit code."""
+    cpu = 0.0
     while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        pid, status, usage = os.wait4(-1, os.WNOHANG)
         if pid:
+            cpu += usage.ru_utime + usage.ru_stime
+        if pid == process.pid:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return time.monotonic() - began, usage.ru_utime + usage.ru_stime, process.returncode
-        if time.monotonic() - began > timeout:
+            return time.monotonic() - began, cpu, process.returncode
+        if not pid and time.monotonic() - began > timeout:
             process.terminate()
             timeout += 30
-        time.sleep(0.1)
+        if not pid:
+            time.sleep(0.05)
 
 
 def own_words(top: Path, code: int) -> tuple[str, int]:
