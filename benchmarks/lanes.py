@@ -11,16 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 
 def project(top: Path, units: int, sleep: float) -> None:
-    """One failing test per function, and a scripted agent that tries nothing."""
+    """One failing test per function, and a scripted agent that sleeps and ends with an error, so that nothing is judged."""
     (top / "many.py").write_text("".join(f"def f{n}():\n    return 0\n\n\n" for n in range(units)))
     tests = "".join(f"def test_{n}():\n    assert many.f{n}() == {n + 1}\n\n\n" for n in range(units))
     (top / "test_many.py").write_text("import many\n\n\n" + tests)
     plan = top.parent / "plan.json"
-    plan.write_text(json.dumps({"rules": [{"target": "*", "sleep": sleep}]}))
+    plan.write_text(json.dumps({"rules": [{"target": "*", "sleep": sleep, "outcome": "error"}]}))
     (top / "pyproject.toml").write_text(
         f'[tool.pytest.ini_options]\npythonpath = ["."]\n\n[tool.agentflow.agents.idle]\nkind = "scripted"\nplan = "{plan}"\n'
     )
@@ -74,9 +75,11 @@ def main() -> None:
     print(f"exit code        {done.returncode} ({reported['stop_reason']})")
     print(f"attempts made    {len(dispatched)} of {args.units} units, cap {args.cap}")
     print(f"most at once     {at_once(events)} with {args.lanes} lanes")
-    print(
-        f"xdist workers    {len({d['worker'] for d in dispatched})}: {', '.join(sorted({d['worker'] for d in dispatched})[:4])} …"
-    )
+    workers = Counter(d["worker"] for d in dispatched)
+    of_xdist = sum(n for worker, n in workers.items() if worker.startswith("gw"))
+    print(f"made on          {len(workers)} workers, {of_xdist} attempts on workers of xdist")
+    print(f"per worker       {min(workers.values())} to {max(workers.values())} attempts")
+    print(f"made twice       {sum(n - 1 for n in Counter(d['attempt'] for d in dispatched).values())}")
     print(f"wall             {elapsed:.1f} s in all, {times[-1] - times[0]:.1f} s dispatching")
 
 

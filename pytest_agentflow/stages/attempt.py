@@ -17,7 +17,7 @@ from typing import Any
 from pytest_agentflow.adapters import patches
 from pytest_agentflow.adapters.files import write_json
 from pytest_agentflow.agents import preflight, prompt, registry
-from pytest_agentflow.agents.base import Brief
+from pytest_agentflow.agents.base import AgentOutcome, Brief
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.attempts import AttemptRecord, first_line
 from pytest_agentflow.core.evidence import Evidence
@@ -29,6 +29,11 @@ from pytest_agentflow.stages.brief import agent_config, brief_of
 from pytest_agentflow.stages.choose import judge_candidates, offered_patches
 from pytest_agentflow.stages.lane import Lane
 from pytest_agentflow.stages.review import ReviewContext, review, reviewers_of
+
+# Where an agent ended without a patch, the harness still asks whether passing tests forbid what the targets demand;
+# not where it never came to look.
+CUT_SHORT = (AgentOutcome.ERROR, AgentOutcome.CANCELLED, AgentOutcome.OVER_BUDGET)
+NOTHING = Patch("", ())
 
 
 def make_attempt(lane: Lane, attempt: Attempt) -> None:
@@ -67,9 +72,14 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
                 bench.record("context_cut", {"notes": left_out})
             report = agent.attempt(brief, bench)
             offered = offered_patches(lane, report, workspace)
-        # Without a patch the harness still asks whether passing tests forbid what the targets demand.
-        chosen, evidence, judged = judge_candidates(lane, attempt, offered or [Patch("", ())], scratch)
-        if not offered and evidence is not None and judge(evidence).kind is not VerdictKind.CONTRADICTION:
+        if not offered and report.outcome not in CUT_SHORT:
+            offered = [NOTHING]
+        chosen, evidence, judged = judge_candidates(lane, attempt, offered, scratch)
+        if (
+            chosen == NOTHING
+            and evidence is not None
+            and judge(evidence).kind is not VerdictKind.CONTRADICTION
+        ):
             evidence, judged = None, 0
         ruling = None
         if evidence is not None and judge(evidence).kind.accepted:
