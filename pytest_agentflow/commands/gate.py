@@ -13,6 +13,7 @@ from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.stages.gate import gather
 from pytest_agentflow.stages.gate_options import add_all, with_configuration
 
+_LEAST_ROOM = 4096
 _OUTPUTS = ("json", "markdown", "comment", "html", "sarif", "junit")
 
 
@@ -93,9 +94,10 @@ def _github(result: GateResult) -> None:
     if summary:
         path = Path(summary)
         there = path.stat().st_size if path.exists() else 0
-        room = max(gate_markdown.SUMMARY_BYTES - there, 4096)
-        with path.open("a", encoding="utf-8", errors="replace") as stream:
-            stream.write(gate_markdown.render(result, room))
+        room = gate_markdown.SUMMARY_BYTES - there
+        if room >= _LEAST_ROOM:  # one byte too many, and GitHub drops the step's whole summary
+            with path.open("a", encoding="utf-8", errors="replace") as stream:
+                stream.write(gate_markdown.render(result, room))
 
 
 def _write(path: Path, text: str) -> None:

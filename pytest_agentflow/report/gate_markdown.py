@@ -9,6 +9,7 @@ from pytest_agentflow.report.gate_text import (
     cut,
     headline,
     left_out,
+    middle,
     prose,
     rate,
     where,
@@ -22,6 +23,7 @@ MARKER = "<!-- agentflow-gate -->"  # lets a workflow find its own comment again
 _ICON = {0: "✅", 1: "❌", 2: "⚠️", 3: "⚠️"}
 _TITLE = {Level.CONFIG: "Configuration", Level.BLOCK: "Why it is blocked", Level.UNJUDGED: "What cannot be judged", Level.NOTE: "Notes"}  # fmt: skip
 _REASONS = 200
+_NAME = 120  # a longer name would push the other columns out of sight
 
 
 def summary(result: GateResult) -> str:
@@ -33,8 +35,9 @@ def comment(result: GateResult) -> str:
 
 
 def render(result: GateResult, size: int) -> str:
-    """Head and reasons always, then as many tests as fit."""
-    head = _head(result)
+    """Head and reasons first, then as many tests as fit."""
+    head, dropped = cut(_head(result), size * 3 // 4)
+    head += ["", f"… {left_out(dropped)} lines, left out to stay within the size limit."] if dropped else []
     tests = worth_showing(result)
     cells = len(result.cells) > 1
     table = [
@@ -45,7 +48,8 @@ def render(result: GateResult, size: int) -> str:
     for cell, line in tests:
         first = f"| {code(cell.cell, 60)} " if cells else ""
         excused = " (excused)" if line.excused else ""
-        rows.append(f"{first}| {code(line.identity)} | {line.status}{excused} | {prose(why(line), 400)} |")
+        name = code(middle(line.identity, _NAME), 2 * _NAME)
+        rows.append(f"{first}| {name} | {line.status}{excused} | {prose(why(line), 400)} |")
     room = size - sum(len(x.encode()) + 1 for x in (*head, *table)) - 2
     kept, missing = cut(rows, room)
     body = ["", *table, *kept] if kept else []

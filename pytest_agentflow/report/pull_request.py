@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from pytest_agentflow.core.model import Finding, FindingStatus
 from pytest_agentflow.report.model import AttemptReport, RunReport
 from pytest_agentflow.report.terminal import spend_words
-from pytest_agentflow.report.text import one_line
+from pytest_agentflow.report.text import one_line, visible
 from pytest_agentflow.report.transcript_markdown import code, escape
 
 TITLE_CAP = 72
@@ -23,7 +24,7 @@ def title(attempt: AttemptReport, targets: Sequence[str]) -> str:
 
 
 def body(
-    report: RunReport, attempt: AttemptReport, targets: Sequence[str], *, branch: str, head: str, needs: str
+    report: RunReport, attempt: AttemptReport, targets: Sequence[str], *, branch: str, needs: str
 ) -> str:
     """The text of one pull request, in Markdown."""
     parts = [
@@ -34,7 +35,7 @@ def body(
         _section("What was checked", [f for f in attempt.findings if f.status is FindingStatus.OK]),
         _section("What could not be checked", [f for f in attempt.findings if f.status is FindingStatus.NA]),
         _section("Where the oracle is weak", [f for f in attempt.findings if f.status is FindingStatus.WEAK]),
-        _reproduce(report, targets, branch, head),
+        _reproduce(report, targets, branch),
         _origin(report, attempt),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -53,10 +54,10 @@ def _section(heading: str, findings: Sequence[Finding]) -> str:
     return "\n".join([f"## {heading}", "", *rows])
 
 
-def _reproduce(report: RunReport, targets: Sequence[str], branch: str, head: str) -> str:
-    quoted = " ".join("'" + one_line(t).replace("'", "'\\''") + "'" for t in targets[:MANY])
+def _reproduce(report: RunReport, targets: Sequence[str], branch: str) -> str:
+    quoted = " ".join(shlex.quote(visible(t)) for t in targets[:MANY])
     lines = [
-        f"git switch --detach {head[:12] or 'BASE'}   # red",
+        f"git switch --detach {branch}~1   # red",
         f"python -m pytest {quoted}",
         f"git switch {branch}   # green",
         f"python -m pytest {quoted}",

@@ -44,6 +44,22 @@ def test_json_fits_its_schema(bench: Bench) -> None:
     assert misfits({"version": 1}, schema) != []
 
 
+def test_a_comment_stays_within_its_limit_whatever_the_reports_are_called(bench: Bench) -> None:
+    names = [f"{'|' * 180}{n}.xml" for n in range(300)]
+    bench.run(*names, "--comment", "c.md", "--markdown", "m.md")
+    assert 20_000 < Path("c.md").stat().st_size < 65_536
+    assert len(Path("c.md").read_text()) < 65_536
+    bench.gate(many(9000, "fail"), "--comment", "c.md")
+    assert 60_000 < Path("c.md").stat().st_size < 65_536
+
+
+def test_a_full_job_summary_is_left_as_it_is(bench: Bench, monkeypatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    Path("summary.md").write_text("x" * ((1 << 20) - 2000))
+    bench.gate(many(3, "fail"), "--github")
+    assert Path("summary.md").stat().st_size == (1 << 20) - 2000
+
+
 @pytest.fixture(scope="session")
 def sarif_schema(request) -> dict:
     """The schema that SchemaStore publishes, out of a package of the npm registry that carries it."""

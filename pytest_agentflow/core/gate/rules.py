@@ -154,7 +154,10 @@ def _threshold(
 def _below(result: CellResult, bad: int, policy: Policy) -> str:
     shown = floored(result.judged or Fraction(0), policy.places)
     wanted = floored(policy.threshold / 100, policy.places)
-    text = f"{shown} % is below {wanted} %: {bad} of {result.expected} expected tests did not pass"
+    with_excused = f" ({result.excused} excused)" if result.excused else ""
+    text = (
+        f"{shown} %{with_excused} is below {wanted} %: {bad} of {result.expected} expected tests did not pass"
+    )
     skips = result.counts.get(Status.COUNTED_SKIP.value, 0)
     hint = f"; {skips} of them were skipped: a baseline records expected skips" if skips else ""
     return text + hint
