@@ -27,11 +27,18 @@ import pytest
 from pytest_agentflow.core.conditions import Conditions
 
 VARIABLE = "AGENTFLOW_CONDITIONS"
-HOG = "while True: pass"
+# Both end when whoever started them is gone: a killed triage must not leave a busy machine behind.
+HOG = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1_000_000): pass
+"""
 SYNCER = """
 import os, sys
+parent = os.getppid()
 with open(sys.argv[1], "wb", buffering=0) as f:
-    while True:
+    while os.getppid() == parent:
         f.seek(0); f.write(b"x" * 4194304); os.fsync(f.fileno())
 """
 SYNCERS = 3

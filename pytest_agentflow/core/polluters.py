@@ -6,6 +6,8 @@ failing for a victim (then the tests found are its polluters), passing for a bri
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,12 +44,13 @@ class Counter:
         return self._shows(tuple(before))
 
 
-def isolate(items: Sequence[str], shows: Shows) -> tuple[str, ...]:
+def isolate(items: Sequence[str], shows: Shows, pairs: Sequence[tuple[str, str]] = ()) -> tuple[str, ...]:
     """A set within `items`, in order, that shows the verdict: `items` does, the empty sequence does not.
 
     First as if one test were enough: halves, of which only one is run, so that all runs together are about as long as
-    `items`. Where that test is not enough, bisection on prefixes: between a prefix that shows it and one that does not there
-    is always an adjacent pair, whatever cleaners stand around, so its last test is needed; then again for the next one.
+    `items`. Where that test is not enough, one of the `pairs` that could be. Then bisection on prefixes: between a prefix
+    that shows it and one that does not there is always an adjacent pair, whatever cleaners stand around, so its last test is
+    needed; then again for the next one.
     """
     needed: tuple[str, ...] = ()
     rest = tuple(items)
@@ -55,6 +58,8 @@ def isolate(items: Sequence[str], shows: Shows) -> tuple[str, ...]:
         guess = _halve(rest, needed, shows)
         if shows((guess, *needed)):
             return (guess, *needed)
+        if not needed and (pair := find_pair([p for p in pairs if set(p) <= set(rest)], shows)):
+            return pair
         low, high = 0, len(rest)
         while high - low > 1:
             middle = (low + high) // 2
@@ -89,7 +94,7 @@ def pools(seen: Sequence[Seen]) -> list[tuple[str, ...]]:
         return []
     shortest = shown[0].before
     common = set(shortest).intersection(*(s.before for s in shown[1:]))
-    cleared = {t for s in seen if not s.shown for t in s.before}
+    cleared = _cleared(seen)
     found = [
         tuple(t for t in shortest if t in common and t not in cleared),
         tuple(t for t in shortest if t not in cleared),
@@ -100,15 +105,78 @@ def pools(seen: Sequence[Seen]) -> list[tuple[str, ...]]:
 
 
 def find(seen: Sequence[Seen], shows: Shows) -> Search:
-    """The first group, verified twice: looked for in the smallest pool that shows the verdict."""
+    """The first group, verified twice: looked for in the smallest pool that shows the verdict.
+
+    Where no test alone can explain what was seen, two needed together are asked for before larger pools.
+    """
     ask = Counter(shows)
+    cleared = _cleared(seen)
+    pairs = pairs_left(seen)
     for pool in pools(seen):
+        if pairs and cleared.intersection(pool):
+            group, pairs = find_pair(pairs, ask), []
+            if group and ask(group) and ask(group):
+                return Search((group,), ask.runs, True)
         if not ask(pool):
             continue
-        group = isolate(pool, ask) if len(pool) > 1 else pool
+        group = isolate(pool, ask, pairs) if len(pool) > 1 else pool
         if ask(group) and ask(group):
             return Search((group,), ask.runs, True)
     return Search((), ask.runs, False)
+
+
+def _cleared(seen: Sequence[Seen]) -> set[str]:
+    """Tests that stood before it when the verdict did not appear."""
+    return {t for s in seen if not s.shown for t in s.before}
+
+
+def pairs_left(seen: Sequence[Seen], most: int = 400) -> list[tuple[str, str]]:
+    """Pairs that stood before it whenever the verdict appeared, and never both otherwise; in the order in which they ran."""
+    shown = sorted((s.before for s in seen if s.shown), key=len)
+    if not shown:
+        return []
+    common = set(shown[0]).intersection(*shown[1:])
+    order = [t for t in shown[0] if t in common]
+    if len(order) > most:
+        return []
+    bit = {t: 1 << n for n, t in enumerate(order)}
+    quiet = [sum(bit[t] for t in set(s.before) & common) for s in seen if not s.shown]
+    return [
+        (a, b)
+        for a, b in itertools.combinations(order, 2)
+        if not any(q & bit[a] and q & bit[b] for q in quiet)
+    ]
+
+
+def find_pair(pairs: Sequence[tuple[str, str]], shows: Shows) -> tuple[str, ...]:
+    """The pair that shows the verdict, or the one of its tests that does alone; nothing where no pair does."""
+    place = {t: n for n, t in enumerate(dict.fromkeys(t for pair in pairs for t in pair))}
+    left = list(pairs)
+    while len(left) > 1:
+        some = _with_half(left)
+        verdict = shows(sorted(some, key=lambda t: place[t]))
+        left = [pair for pair in left if (some.issuperset(pair)) is verdict]
+    if not left or not shows(left[0]):
+        return ()
+    return next(((t,) for t in left[0] if shows((t,))), left[0])
+
+
+def _with_half(pairs: Sequence[tuple[str, str]]) -> set[str]:
+    """Few tests that hold about half of the pairs: those that are in most of them."""
+    partners: dict[str, set[str]] = defaultdict(set)
+    for a, b in pairs:
+        partners[a].add(b)
+        partners[b].add(a)
+    some, inside = set[str](), 0
+    for test in sorted(partners, key=lambda t: -len(partners[t])):
+        more = len(partners[test] & some)
+        if inside + more == len(pairs):
+            break
+        some.add(test)
+        inside += more
+        if 2 * inside >= len(pairs):
+            break
+    return some if inside else set(pairs[0])
 
 
 def find_from(order: Sequence[str], shows: Shows) -> Search:

@@ -23,9 +23,11 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
     if not any(s.shown for s in seen):
         return None
     latest: dict[bool, Sight] = {}
+    cut = [False]  # the budget ended the search
 
     def shows(before: Sequence[str]) -> bool:
         enough = lab.reach("searches for culprits", len(before) + 1)
+        cut[0] = cut[0] or not enough
         sight = lab.once((*before, test), "search") if enough else None
         if sight is None:
             return False
@@ -34,7 +36,7 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
 
     first = find(seen, shows)
     if not first.verified or (not base) not in latest:
-        return None
+        return _unnamed(lab, test, sights[0]) if cut[0] else None
     groups = first.groups
     runs = first.runs
     if unexplained(seen, groups):
@@ -56,10 +58,27 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
     )
 
 
+def _unnamed(lab: Lab, test: str, alone: Sight) -> FlakyRecord | None:
+    """It follows the order, seen at least twice; because of whom was not found out within the budget."""
+    shown = [s for s in lab.table.of(test, "suite", "order", "search") if s.red is not alone.red]
+    if len(shown) < 2:
+        return None
+    shortest = min(shown, key=lambda s: s.position)
+    green, red = (shortest, alone) if alone.red else (alone, shortest)
+    return FlakyRecord(
+        nodeid=test,
+        category=Category.ORDER_BRITTLE if alone.red else Category.ORDER_VICTIM,
+        confidence=0.8,
+        why=f"{'passes' if alone.red else 'fails'} only after other tests; which ones was not found out within the budget",
+        passing=green.sighting(),
+        failing=red.sighting(),
+    )
+
+
 def complete(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
     """Are the known culprits all? One run for everybody: without any of them, all order-dependent tests at the end."""
     kinds = (Category.ORDER_VICTIM, Category.ORDER_BRITTLE)
-    mine = [r for r in records if r.category in kinds]
+    mine = [r for r in records if r.category in kinds and r.culprits]
     known = {t for r in mine for g in r.culprits for t in g} | {r.nodeid for r in mine} | set(lab.killers)
     rest = [t for t in lab.tests if t not in known]
     if not mine or not lab.reach("alternative polluters", len(rest) + len(mine)):
