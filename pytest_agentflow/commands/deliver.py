@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_agentflow.adapters import snapshot
@@ -21,12 +22,11 @@ from pytest_agentflow.report.model import AttemptReport, RunReport
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One accepted fix on its way out. `needs` is the attempt whose branch it stands on, or ""."""
+    """One accepted fix on its way out: the commits of its branch, its own last. `needs` is the attempt below it, or ""."""
 
     attempt: AttemptReport
     targets: tuple[str, ...]
-    before: Snapshot
-    after: Snapshot
+    commits: tuple[Commit, ...]
     needs: str = ""
 
 
@@ -54,34 +54,40 @@ def run(args: argparse.Namespace) -> int:
             exit_code=1,
         )
     repository = open_repository(Path.cwd())
+    base = snapshot.load(directory / "base.git", report.base)
     into = args.into or directory / "deliver"
     into.mkdir(parents=True, exist_ok=True)
     for number, fix in enumerate(fixes, 1):
-        _deliver(repository, report, fix, into / f"{number:04}-{fix.attempt.id}.md")
+        _deliver(repository, report, base, fix, into / f"{number:04}-{fix.attempt.id}.md")
     sys.stdout.write("Nothing was pushed. Read each text and diff first; the commands above publish them.\n")
     return 0
 
 
 def accepted(directory: Path, report: RunReport) -> list[Fix]:
-    """The integrated fixes, each alone on the run's base where its patch applies there, else on the fix before it."""
+    """The integrated fixes, each alone on the run's base where its patch applies there, else on top of those before it."""
     store = directory / "base.git"
-    base = snapshot.load(store, report.base)
+    base = before = snapshot.load(store, report.base)
     fixes: list[Fix] = []
-    before, previous = base, ""
+    stack: list[Commit] = []
     for integration in (i for round_ in report.rounds for i in round_.integrated):
         after = snapshot.load(store, integration.tree)
         attempt = report.attempt(integration.attempt)
         if attempt is not None:
-            patch = snapshot.between(before, after)
-            alone = _alone(base, patch)
-            fixes.append(
-                Fix(attempt, integration.targets, base, alone)
-                if alone is not None
-                else Fix(attempt, integration.targets, before, after, previous)
-            )
-            previous = attempt.id
+            alone = _alone(base, snapshot.between(before, after))
+            stack.append(_commit(report, attempt, integration.targets, after))
+            if alone is not None:
+                fixes.append(Fix(attempt, integration.targets, (replace(stack[-1], snapshot=alone),)))
+            else:
+                fixes.append(Fix(attempt, integration.targets, tuple(stack), fixes[-1].attempt.id))
         before = after
     return fixes
+
+
+def _commit(report: RunReport, attempt: AttemptReport, targets: Sequence[str], after: Snapshot) -> Commit:
+    told = [("Attempt", f"{report.run}/{attempt.id}"), *(("Target", t) for t in targets[:20])]
+    return Commit(
+        after, pull_request.title(attempt, targets), attempt.reason, (*told, ("Verdict", attempt.verdict))
+    )
 
 
 def _alone(base: Snapshot, patch: Patch) -> Snapshot | None:
@@ -91,15 +97,12 @@ def _alone(base: Snapshot, patch: Patch) -> Snapshot | None:
         return None
 
 
-def _deliver(repository: Repository, report: RunReport, fix: Fix, text: Path) -> None:
-    attempt = fix.attempt
-    branch = f"agentflow/{report.run}-{attempt.id}"
+def _deliver(repository: Repository, report: RunReport, base: Snapshot, fix: Fix, text: Path) -> None:
+    branch = f"agentflow/{report.run}-{fix.attempt.id}"
     needs = f"agentflow/{report.run}-{fix.needs}" if fix.needs else ""
-    title = pull_request.title(attempt, fix.targets)
-    trailers = [("Attempt", f"{report.run}/{attempt.id}"), *(("Target", t) for t in fix.targets[:20])]
-    commit = Commit(fix.after, title, attempt.reason, (*trailers, ("Verdict", attempt.verdict)))
-    write_branch(repository, branch, fix.before, [commit])
-    body = pull_request.body(report, attempt, fix.targets, branch=branch, head=fix.before.head, needs=needs)
+    title = fix.commits[-1].title
+    write_branch(repository, branch, base, fix.commits)
+    body = pull_request.body(report, fix.attempt, fix.targets, branch=branch, needs=needs)
     text.write_text(body, encoding="utf-8")
     sys.stdout.write(f"{branch}: {title}\n  text: {text}\n")
     for line in publishing(branch, title, text, needs or repository.branch or "main"):

@@ -31,6 +31,9 @@ def body(
         f"A {escape(attempt.verdict)} patch by the agent {code(attempt.agent)}: it passed every check below. "
         "Plausible is not proven; please read the diff.",
         f"This branch stands on {code(needs)}: merge that one first." if needs else "",
+        "Its first commit is work that was not committed when the run began; the fix is the last commit."
+        if report.repository.get("dirty")
+        else "",
         _targets(targets),
         _section("What was checked", [f for f in attempt.findings if f.status is FindingStatus.OK]),
         _section("What could not be checked", [f for f in attempt.findings if f.status is FindingStatus.NA]),
