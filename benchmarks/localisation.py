@@ -30,6 +30,7 @@ from pytest_agentflow.adapters import coverage_map, units
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.core import codec
+from pytest_agentflow.core.clusters import cluster
 from pytest_agentflow.core.localise import probabilities, score_statements
 from pytest_agentflow.core.model import Observation, Outcome
 from pytest_agentflow.core.weights import DEFAULT, Weights
@@ -267,11 +268,14 @@ def expected(scores: Sequence[tuple[float, bool]]) -> float:
 
 
 def prepare(case: Case):
+    """What ranking needs, for the cluster that holds most of the tests that show the bug."""
     targets = case.observation.failing
     spectrum, sources = stage.measure(case.observation, case.coverage, case.tree, targets)
     failures = {t: case.observation.results[t].failure for t in targets}
     facts = stage.gather_facts(case.tree, None, sources, failures)
-    return targets, spectrum, sources, facts
+    shown = set(case.shown or targets)
+    clusters = cluster(targets, spectrum, sources, facts)
+    return max(clusters, key=lambda c: len(shown & set(c))), spectrum, sources, facts
 
 
 def rank(case: Case, prepared, weights: Weights = DEFAULT) -> Ranks:
@@ -283,11 +287,10 @@ def rank(case: Case, prepared, weights: Weights = DEFAULT) -> Ranks:
 def truth(case: Case, sources) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
     """The true statements (by first line) and units of a bug."""
     statements, true_units = set(), set()
-    for path, line in case.truth:
-        source = sources.get(path)
-        at = source.at(line) if source else None
-        if at is None:
-            continue
+    places = [(p, n, at) for p, n in case.truth if p in sources and (at := sources[p].at(n))]
+    in_functions = [place for place in places if place[2].unit]  # an import beside the fix is not the fault
+    for path, _, at in in_functions or places:
+        source = sources[path]
         statements.add((path, at.first_line))
         true_units.add((path, at.unit))
         if (

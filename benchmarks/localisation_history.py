@@ -28,7 +28,7 @@ import localisation
 
 from pytest_agentflow.adapters import units
 from pytest_agentflow.core.ddmin import ddmin
-from pytest_agentflow.core.model import Observation, Outcome
+from pytest_agentflow.core.model import Outcome
 
 FOREIGN = {
     "docs",
@@ -186,7 +186,7 @@ def bugs(
         if not left or not left[0]:
             return
         wanted = left[0]
-        smallest = ddmin(list(parts), lambda chosen: wanted in green(chosen), limit=QUESTIONS)
+        smallest = ddmin(list(parts), lambda chosen, wanted=wanted: wanted in green(chosen), limit=QUESTIONS)
         shown = tuple(t for t in left if t in green(smallest)) or (wanted,)
         left = [t for t in left if t not in shown]
         yield smallest, shown

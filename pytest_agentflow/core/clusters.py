@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_agentflow.core.localise import Facts, Scored, score_statements
-from pytest_agentflow.core.spectrum import Spectrum, single_fault
+from pytest_agentflow.core.spectrum import Spectrum, ochiai
 from pytest_agentflow.core.syntax import Source
 from pytest_agentflow.core.weights import DEFAULT, Weights
 
-# Failures that turn up together mostly have one cause: the odds before any evidence are taken as 20 to 1.
-LEAST_FACTOR = 0.05
+# Failures that turn up together mostly have one cause: the odds before any evidence are taken as 30 to 1.
+LEAST_FACTOR = 0.03
 MAX_PLACES = 200  # the most probable statements of a group; the rest cannot tip the scale
 STATIC = frozenset({"sites", "kind", "module", "uncommitted", "recent"})  # evidence that no test gives
 
@@ -103,10 +103,22 @@ class _Evidence:
         return self._weighed(a.tests | b.tests, told)
 
     def factor(self, a: _Group, b: _Group) -> float:
-        """The Bayes factor of one fault over two."""
+        """The Bayes factor of one fault over two; at least even when the larger group's fault would fail the other as well."""
         few, many = sorted((a.shares, b.shares), key=len)
         common = sum(share * many[p] * math.exp(-self._static[p]) for p, share in few.items() if p in many)
-        return common * self._mass
+        factor = common * self._mass
+        return max(factor, 1.0) if factor < LEAST_FACTOR and self._explains(a, b) else factor
+
+    def _explains(self, a: _Group, b: _Group) -> bool:
+        """A failure that came through a fault which fails most tests that reach it needs no fault of its own."""
+        small, large = sorted((a, b), key=lambda group: group.tests.bit_count())
+        if not large.shares:
+            return False
+        passing, both = self._spectrum.passing, small.tests | large.tests
+        suspect = max(large.shares, key=large.shares.__getitem__)
+        ways = [side for side in self._sides[suspect] if side & large.tests == large.tests]
+        way = min(ways, key=lambda side: (side & passing).bit_count())
+        return way & both == both and both.bit_count() > (way & passing).bit_count()
 
     def _parts(self, scored: Scored) -> tuple[float, float]:
         parts = [0.0, 0.0]
@@ -123,14 +135,12 @@ class _Evidence:
         return _Group(mask, told, {place: math.exp(odds[place] - top) / total for place in kept})
 
     def _fit(self, mask: int, place: Place) -> float:
-        """How well a fault there explains who failed and who passed, by its line or one side of its branch."""
-        passing = self._spectrum.passing
+        """How well a fault there, or on one side of its branch, sets these failures apart from the passing tests."""
+        passing, size = self._spectrum.passing, mask.bit_count()
         whole, *sides = [
-            single_fault((c & mask).bit_count(), (c & passing).bit_count(), mask.bit_count())
-            for c in self._sides[place]
+            ochiai((c & mask).bit_count(), (c & passing).bit_count(), size) for c in self._sides[place]
         ]
-        less = self._weights.spectrum * math.log(self._weights.branch)
-        return max([whole, *(side + less for side in sides)])
+        return self._weights.spectrum * math.log(max([whole, *(self._weights.branch * s for s in sides)]))
 
 
 def _observed(scored: Scored) -> bool:

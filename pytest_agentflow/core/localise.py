@@ -15,6 +15,7 @@ from pytest_agentflow.core.model import Cluster, Failure, LineScore, SourceUnit,
 from pytest_agentflow.core.reasons import reason
 from pytest_agentflow.core.spectrum import Spectrum, ochiai
 from pytest_agentflow.core.syntax import Source, Statement
+from pytest_agentflow.core.testwords import words
 from pytest_agentflow.core.weights import DEFAULT, Weights
 
 CONDITIONS = frozenset({"if", "while", "for"})
@@ -24,10 +25,12 @@ MAX_LINES = 200
 
 @dataclass(frozen=True, slots=True)
 class TestFacts:
-    """What a failing test's own source says: names in the statement that failed, names anywhere in the test."""
+    """What a failing test's own source and its failure say."""
 
-    called: frozenset[str] = frozenset()
-    mentioned: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()  # names that the statements in its traceback call
+    mentioned: frozenset[str] = frozenset()  # names anywhere in the test
+    words: frozenset[str] = frozenset()  # words of the test's file, class and function names
+    message: str = ""
 
     __test__ = False
 
@@ -100,6 +103,7 @@ class _View:
         self.passing = spectrum.passing
         self.facts = facts
         self.count = max(1, len(failing))
+        self._alike: dict[str, float] = {}
         self.tests = [facts.tests.get(t, TestFacts()) for t in failing]
         self.frames = [self._project_frames(t) for t in failing]
         self.distances = call_distances(self._first_calls(), self._call_graph(spectrum, sources))
@@ -126,6 +130,20 @@ class _View:
 
     def ochiai(self, column: int) -> float:
         return ochiai((column & self.failing).bit_count(), (column & self.passing).bit_count(), self.count)
+
+    def alike(self, path: str, unit: SourceUnit) -> float:
+        """How much of the names of the unit and its file the names of the tests repeat; 0..1."""
+        if unit.key not in self._alike:
+            own = words(unit.qualname) | words(path.rpartition("/")[2].removesuffix(".py"))
+            shares = [len(own & t.words) / len(own) for t in self.tests] if own else [0.0]
+            self._alike[unit.key] = sum(shares) / self.count
+        return self._alike[unit.key]
+
+    def telling(self, statement: Statement) -> float:
+        """The share of failures whose message holds a constant of the statement."""
+        if not statement.values:
+            return 0.0
+        return self.share([any(v in t.message for v in statement.values) for t in self.tests])
 
     def share(self, flags: Sequence[bool]) -> float:
         return sum(flags) / self.count
@@ -170,6 +188,8 @@ class _View:
             "frame_unit": self.share([any(around(e) for e in f) for f in self.frames]),
             "called": self.share([bool(names & t.called) for t in self.tests]),
             "mentioned": self.share([bool(names & t.mentioned) for t in self.tests]),
+            "alike": self.alike(path, unit),
+            "values": self.telling(statement),
             "uncommitted": float(any(statement.first_line <= n <= statement.last_line for n in changed)),
             "recent": self.facts.recent.get(path, 0.0),
             "module": float(statement.unit == 0),

@@ -27,6 +27,8 @@ def reason(statements: Sequence[Reasoned], age: str, failing: int, passing: int)
         said.append("called in the statement that failed")
     elif any(s.evidence["mentioned"] for s in statements):
         said.append("named in a failing test")
+    if any(s.evidence["values"] for s in statements):
+        said.append("a constant of it stands in the failure's message")
     if any(s.evidence["uncommitted"] for s in statements):
         said.append("has uncommitted changes")
     elif age:

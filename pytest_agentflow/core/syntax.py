@@ -11,6 +11,9 @@ from pytest_agentflow.core.model import SourceUnit
 MODULE = "<module>"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
+# Values that say nothing about where they come from.
+COMMONPLACE = frozenset({"0", "1", "2", "-1", "10", "100", "0.0", "1.0", ",", ".", " ", "utf-8", "ascii"})
+
 # Nodes that a fault can sit in: each is a decision somebody wrote down.
 _SITES = (
     ast.operator,
@@ -42,6 +45,7 @@ class Statement:
     names: frozenset[str]  # names and attributes it mentions
     calls: frozenset[str]  # names of what it calls
     binds: frozenset[str]  # names it assigns or defines
+    values: frozenset[str]  # its string and number constants as text, the commonplace ones left out
     depth: int  # nesting inside its unit
     branches: tuple[int, ...] = ()  # first lines of the blocks that a condition guards
     guards: tuple[int, int] = (0, 0)  # first and last line of everything inside a compound statement
@@ -122,6 +126,7 @@ class _Walker:
             frozenset(_names(inside)),
             frozenset(_calls(inside)),
             frozenset(_binds(node, inside)),
+            frozenset(_values(inside)),
             depth,
             tuple(block[0].lineno for block in blocks),
             (last + 1, node.end_lineno or last) if blocks else (0, 0),
@@ -198,6 +203,14 @@ def _binds(node: ast.stmt, inside: list[ast.AST]) -> Iterator[str]:
             yield each.id
         elif isinstance(each, ast.alias):
             yield (each.asname or each.name).partition(".")[0]
+
+
+def _values(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and type(node.value) in (str, int, float):
+            told = str(node.value).strip()
+            if told and told not in COMMONPLACE:
+                yield told
 
 
 def _kind(node: ast.stmt) -> str:

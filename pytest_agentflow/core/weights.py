@@ -35,7 +35,7 @@ KIND = {
 class Weights:
     """Factors of a log-linear score: the sum of weight times evidence is a statement's log-odds of being the fault."""
 
-    spectrum: float = 10.0  # log of Ochiai over lines
+    spectrum: float = 8.0  # log of Ochiai over lines
     branch: float = 0.85  # how much a one-sided branch counts for its condition, as a factor on Ochiai
     sites: float = 0.25  # log of the number of places in the statement where a fault can sit
     deepest: float = 2.0  # share of failing tests whose innermost project frame is at this statement
@@ -47,6 +47,8 @@ class Weights:
     frame_unit: float = 0.8  # share of failing tests with the unit in the traceback
     called: float = 0.5  # the unit is named in the failing statement of a test
     mentioned: float = 0.3  # the unit is named anywhere in a failing test
+    alike: float = 1.0  # how much of the unit's and its file's names the tests' names repeat
+    values: float = 1.0  # share of failures whose message holds a constant of the statement
     uncommitted: float = 2.0  # the statement differs from HEAD
     recent: float = 0.5  # the file was changed lately: 1 in the last commit, falling
     module: float = -2.5  # import-time code: its coverage is derived, not observed

@@ -95,10 +95,11 @@ def gather_facts(
 ) -> Facts:
     """Evidence beside coverage: tracebacks in project code, the tests' own words, and what was changed lately."""
     told = changes.read(repo_top, tree, sources)
-    in_tests = units.load(tree, sorted({test.partition("::")[0] for test in failures}))
+    ways = {f.path for failure in failures.values() if failure for f in failure.frames}
+    named = {test.partition("::")[0] for test in failures}
+    in_tests = units.load(tree, sorted(p for p in ways | named if p not in sources and not p.startswith("/")))
     words: dict[str, TestFacts] = {
-        test: test_facts(test, failure, in_tests.get(test.partition("::")[0]))
-        for test, failure in failures.items()
+        test: test_facts(test, failure, in_tests) for test, failure in failures.items()
     }
     kept = {
         test: replace(f, frames=tuple(x for x in f.frames if x.path in sources)) if f else None

@@ -120,11 +120,41 @@ def test_distance_is_counted_in_calls_from_the_statement_that_failed() -> None:
 
 def test_the_failing_statement_of_a_test_names_what_it_calls() -> None:
     test = parse("test_m.py", "def test_it():\n    x = other()\n    assert high(x) == 1\n")
+    assert test is not None
     failure = Failure("call", "AssertionError", "", (Frame("test_m.py", 3, "test_it"),))
-    facts = facts_of("test_m.py::test_it[a]", failure, test)
+    facts = facts_of("test_m.py::test_it[a]", failure, {"test_m.py": test})
     assert facts.called == {"high"}
     assert "other" in facts.mentioned
-    assert facts_of("test_m.py::gone", failure, test) == TestFacts()
+    assert facts.words == {"m", "it"}
+    assert facts_of("test_m.py::gone", failure, {}).called == frozenset()
+
+
+def test_an_inherited_test_that_fails_in_a_helper_is_followed_by_its_traceback() -> None:
+    base = parse("base.py", "class Base:\n    def test_it(self):\n        self.check(low(1))\n")
+    assert base is not None
+    failure = Failure("call", "AssertionError", "", (Frame("base.py", 3, "test_it"), Frame("m.py", 6, "low")))
+    facts = facts_of("test_m.py::TestM::test_it", failure, {"base.py": base})
+    assert {"check", "low"} == facts.called
+    assert "low" in facts.mentioned
+
+
+def test_names_of_tests_and_values_in_the_message_break_ties() -> None:
+    lines = {5: 0b1, 6: 0b1, 11: 0b1, 12: 0b1, 20: 0b1}
+    plain = spectrum(lines, "a", "a")
+    by_name = Facts(tests={"a": TestFacts(words=frozenset({"box", "grow"}))})
+    named, silent = (
+        {s.unit.qualname: s.score for s in describe(1, ["a"], plain, {"m.py": source()}, facts).suspects}
+        for facts in (by_name, Facts())
+    )
+    assert named["Box.grow"] / named["high"] > silent["Box.grow"] / silent["high"]
+    text = "def one():\n    return 'abc'\n\n\ndef two():\n    return 'xyz'\n"
+    parsed = parse("n.py", text)
+    assert parsed is not None
+    told = Spectrum(("a",), 1, 0, statement_columns({"n.py": parsed}, {"n.py": {2: 1, 6: 1}}))
+    by_value = Facts(tests={"a": TestFacts(message="assert 'xyz' == 'q'")})
+    found = describe(1, ["a"], told, {"n.py": parsed}, by_value)
+    assert found.suspects[0].unit.qualname == "two"
+    assert "a constant of it" in found.suspects[0].why
 
 
 def test_independent_bugs_get_clusters_of_their_own() -> None:
@@ -172,6 +202,15 @@ def test_what_a_test_calls_itself_separates_bugs_behind_a_shared_function() -> N
     told = spectrum(lines, everybody, "abcd")
     groups = cluster(list("abcd"), told, {"m.py": source()}, Facts(tests={**direct, **through}))
     assert groups == (("a", "b"), ("c", "d"))
+
+
+def test_a_failure_that_came_through_a_fault_failing_most_tests_needs_no_fault_of_its_own() -> None:
+    # a, b, c fail in low; d fails too, through high, which no passing test runs; one passing test runs low.
+    lines = {5: 0b111111, 6: 0b011111, 11: 0b001000, 12: 0b001000}
+    direct = {t: TestFacts(frozenset({"low"}), frozenset({"low"})) for t in "abc"}
+    through = {"d": TestFacts(frozenset({"high"}), frozenset({"high"}), frozenset({"high"}))}
+    told = spectrum(lines, "abcdefghij", "abcd")
+    assert len(cluster(list("abcd"), told, {"m.py": source()}, Facts(tests={**direct, **through}))) == 1
 
 
 def test_a_target_that_reached_nothing_stands_alone() -> None:
