@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pytest_agentflow.agents.search.edits import Edit, Source
 
@@ -18,11 +18,40 @@ BORROWED_MOST = 400
 Borrowed = TypeVar("Borrowed", ast.expr, ast.stmt)
 
 
+class Project:
+    """What the suspected files can borrow from each other and from the failing tests."""
+
+    def __init__(self, sources: Iterable[Source] = (), words: frozenset[str] = frozenset()) -> None:
+        self.words = words  # of the failing tests: a misspelt string may be spelt right there
+        self.files = [FileContext(source, self) for source in sources]
+
+    @cached_property
+    def bare_methods(self) -> list[str]:
+        """Methods that need no argument: called so, most often first, then defined so."""
+        counts = Counter(name for file in self.files for name in file.bare_calls)
+        defined = [
+            f.name
+            for file in self.files
+            for f in file.functions
+            if len(f.args.args) == 1 and f.args.args[0].arg == "self" and not f.name.startswith("__")
+        ]
+        return list(dict.fromkeys([*(name for name, _ in counts.most_common()), *defined]))
+
+    def others(self, what: str, file: FileContext) -> dict[str, Any]:
+        """Conditions or statements of the other files, by text."""
+        found: dict[str, Any] = {}
+        for other in self.files:
+            if other is not file:
+                found.update(getattr(other, what))
+        return found
+
+
 class FileContext:
     """Facts about a whole file that all its functions share."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, project: Project | None = None) -> None:
         self.source = source
+        self.project = project or Project()
         self._free: dict[ast.AST, frozenset[str]] = {}
         self.parents: dict[ast.AST, ast.AST] = {}
         for node in ast.walk(source.tree):
@@ -74,6 +103,25 @@ class FileContext:
                 name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
                 found.setdefault(str(name), []).append(node)
         return found
+
+    @cached_property
+    def bare_calls(self) -> list[str]:
+        """Methods that are called without arguments, as often as they are."""
+        return [
+            call.func.attr
+            for calls in self.calls.values()
+            for call in calls
+            if isinstance(call.func, ast.Attribute) and not call.args and not call.keywords
+        ]
+
+    @cached_property
+    def checked_types(self) -> list[str]:
+        """Types that the file asks for with `isinstance`, most often asked first."""
+        asked = (c.args[1] for c in self.calls.get("isinstance", []) if len(c.args) == 2)
+        counts = Counter(
+            self.source.code(node) for node in asked if isinstance(node, ast.Name | ast.Attribute)
+        )
+        return [name for name, _ in counts.most_common()]
 
     @cached_property
     def conditions(self) -> dict[str, ast.expr]:
@@ -163,7 +211,8 @@ class Context:
                     names += Context(self.file, outer).locals
                     break
                 outer = self.file.parents.get(outer)
-        return [n for n in dict.fromkeys(names) if n not in ("self", "cls", "_")]
+        first = self.params[:1] if self.file.enclosing_class(self.scope) is not None else []
+        return [n for n in dict.fromkeys(names) if n not in (*first, "self", "_")]
 
     @cached_property
     def used_globals(self) -> list[str]:
@@ -199,23 +248,27 @@ class Context:
         return self.file.free_names(node) <= self.reachable
 
     @cached_property
-    def conditions(self) -> list[ast.expr]:
-        """Conditions (and their parts) of this function, then of the rest of the file where they fit."""
-        return self._borrowed(_conditions(self.nodes()), self.file.conditions)
+    def conditions(self) -> dict[str, ast.expr]:
+        """Conditions (and their parts) of this function, then of the file and the project where they fit."""
+        return self._borrowed(_conditions(self.nodes()), "conditions")
 
     @cached_property
-    def statements(self) -> list[ast.stmt]:
-        """Simple statements of this function, then of the rest of the file where they fit."""
-        return self._borrowed(_simple_statements(self.nodes()), self.file.statements)
+    def statements(self) -> dict[str, ast.stmt]:
+        """Simple statements of this function, then of the file and the project where they fit."""
+        return self._borrowed(_simple_statements(self.nodes()), "statements")
 
-    def _borrowed(self, own: Iterable[Borrowed], others: Mapping[str, Borrowed]) -> list[Borrowed]:
+    def _borrowed(self, own: Iterable[Borrowed], what: str) -> dict[str, Borrowed]:
         found = {self.source.code(node): node for node in own}
-        for text, node in others.items():
+        around: dict[str, Borrowed] = {
+            **getattr(self.file, what),
+            **self.file.project.others(what, self.file),
+        }
+        for text, node in around.items():
             if len(found) > BORROWED_MOST:
                 break
             if text not in found and self.fits(node):
                 found[text] = node
-        return list(found.values())
+        return found
 
     # emitting edits ------------------------------------------------------------------------------
 
@@ -239,7 +292,10 @@ class Context:
         return Edit(self.source.path, start, end, text, kind, line, weight)
 
     def before(self, statement: ast.stmt, text: str, kind: str, weight: float = 1.0) -> Edit:
-        """Insert whole lines in front of a statement, at its indentation."""
+        """Insert whole lines in front of a statement, at its indentation; in place of a `pass`."""
+        if isinstance(statement, ast.Pass):
+            indent = self.source.newline + self.source.indent(statement)
+            return self.replace(statement, text.replace("\n", indent), kind, 2 * weight)
         first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
         return self._insert(self.source.line_start(first), statement, text, kind, statement.lineno, weight)
 

@@ -17,7 +17,7 @@ from pytest_agentflow.agents.search.choose import best_first, damage, merit
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs, sandboxed_probe
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
-from pytest_agentflow.agents.search.guidance import likelier
+from pytest_agentflow.agents.search.guidance import likelier, words_of
 from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import Ranked, generate
 from pytest_agentflow.agents.search.prepare import near_first, prepare
@@ -70,7 +70,13 @@ class Search:
             return
         singles = [
             *self._from_evidence(),
-            *generate(self.sources, scores, attempt.seed, likelier(attempt.visible, self.brief.failures)),
+            *generate(
+                self.sources,
+                scores,
+                attempt.seed,
+                likelier(attempt.visible, self.brief.failures),
+                words_of(self.brief.workspace, attempt.visible),
+            ),
         ]
         self.notes["candidates_known"] = len(singles)
         ids = (*attempt.visible, *near_first(attempt.guards, attempt.visible))

@@ -1,146 +1,62 @@
-"""What does the exception itself say should be repaired? Renamed or moved names and changed signatures of dependencies."""
+"""Which edits does an exception itself suggest? Renamed or moved names and changed signatures of what is installed."""
 
 from __future__ import annotations
 
 import ast
 import difflib
-import json
 import re
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_agentflow.agents.search.edits import Edit, Source
-from pytest_agentflow.core.model import Failure
+from pytest_agentflow.agents.search.hints import Hint
+from pytest_agentflow.agents.search.installed import Probe
+from pytest_agentflow.agents.search.removed import METHODS, MOVED
 
-Probe = Callable[[Sequence[str]], Mapping[str, Any]]
-
-NO_ATTRIBUTE = re.compile(r"(?:module '(?P<module>[\w.]+)'|'?(?P<type>[\w.]+)'? object|type object '(?P<cls>\w+)') has no attribute '(?P<name>\w+)'")  # fmt: skip
-NO_IMPORT = re.compile(
-    r"cannot import name '(?P<name>\w+)' from (?:partially initialized module )?'(?P<module>[\w.]+)'"
-)
-NO_MODULE = re.compile(r"No module named '(?P<module>[\w.]+)'")
-NO_KEYWORD = re.compile(r"(?P<function>\w+)\(\) got an unexpected keyword argument '(?P<name>\w+)'")
-TOO_MANY = re.compile(
-    r"(?P<function>\w+)\(\) takes (?:from )?\d+.* positional arguments? but \d+ (?:was|were) given"
-)
-NO_NAME = re.compile(r"name '(?P<name>\w+)' is not defined")
-MEANT = re.compile(r"Did you mean:? '(?P<name>\w+)'")
-
-# What the probe finds out inside the sandbox, where importing is allowed: names of a module, names of its submodules,
-# and the parameters of what it defines. Other people's code runs there, never here.
-PROBE = """
-import importlib, inspect, json, pkgutil, sys
-told = {}
-for name in sys.argv[1:]:
-    root = name.partition(".")[0]
-    for attempt in (name, root):
-        try:
-            module = importlib.import_module(attempt)
-            break
-        except BaseException:
-            module = None
-    if module is None:
-        continue
-    found = {"names": [n for n in dir(module)], "moved": {}, "parameters": {}}
-    walked = [(module.__name__, module)]
-    package = sys.modules.get(root)
-    for info in list(pkgutil.walk_packages(getattr(package, "__path__", []), root + "."))[:200]:
-        if "test" in info.name or "__main__" in info.name:
-            continue
-        try:
-            walked.append((info.name, importlib.import_module(info.name)))
-        except BaseException:
-            continue
-    for where, part in walked:
-        for n, value in list(vars(part).items()):
-            if n.startswith("__"):
-                continue
-            found["moved"].setdefault(n, []).append(where)
-            members = [(n, value)]
-            if inspect.isclass(value):
-                members += list(vars(value).items())
-                found.setdefault("classes", {})[n] = [m for m in dir(value) if not m.startswith("__")]
-            for m, member in members:
-                try:
-                    found["parameters"].setdefault(m, list(inspect.signature(member).parameters))
-                except (TypeError, ValueError):
-                    continue
-    found["modules"] = [where for where, _ in walked]
-    told[name] = found
-print(json.dumps(told))
-"""
+Told = Mapping[str, Any]
+Fix = tuple[
+    tuple[str, ...], tuple[Edit, ...]
+]  # what is done, the same words in every place; the edits of one place
+OPTIONS = 30  # names tried in place of one
+NEVER = ("self", "cls", "args", "kwargs", "kw")
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """One exception, read: what is wrong with which name."""
-
-    kind: str  # "attribute", "import", "module", "keyword", "arguments" or "name"
-    name: str
-    where: str = ""  # module, type or function
-    meant: str = ""
-
-
-def read(failure: Failure) -> Hint | None:
-    """The hint in an exception's message, if it is one of those that name their cause."""
-    message = failure.message
-    meant = MEANT.search(message)
-    better = meant["name"] if meant else ""
-    for pattern, kind in (
-        (NO_ATTRIBUTE, "attribute"),
-        (NO_IMPORT, "import"),
-        (NO_MODULE, "module"),
-        (NO_KEYWORD, "keyword"),
-        (TOO_MANY, "arguments"),
-        (NO_NAME, "name"),
-    ):
-        if found := pattern.search(message):
-            groups = found.groupdict()
-            where = (
-                groups.get("module")
-                or groups.get("type")
-                or groups.get("cls")
-                or groups.get("function")
-                or ""
-            )
-            return Hint(kind, groups.get("name") or where, where, better)
-    return None
-
-
-def repairs(
-    failures: Mapping[str, Failure], sources: Mapping[str, Source], probe: Probe
-) -> Iterator[tuple[Edit, ...]]:
-    """Repairs that the evidence suggests: one that changes every place alike first, then each place by itself."""
-    hints = list(dict.fromkeys(h for h in (read(f) for f in failures.values()) if h))
-    if not hints:
-        return
-    modules = sorted({m for h in hints for m in _modules(h, sources)})
-    told = probe(modules) if modules else {}
-    singles: list[tuple[Edit, ...]] = []
+def repairs(hints: Sequence[Hint], sources: Mapping[str, Source], probe: Probe) -> Iterator[tuple[Edit, ...]]:
+    """Repairs that the hints suggest: what changes every place alike, then every place of a file, then each by itself."""
+    modules = sorted({m for hint in hints for m in _modules(hint, sources)})
+    told = probe(modules, [hint.name.rpartition(".")[2] for hint in hints]) if modules else {}
+    found: dict[tuple[str, ...], dict[tuple[Edit, ...], None]] = {}
     for hint in hints:
         for source in sources.values():
-            for node in ast.walk(source.tree):
-                singles += [(edit,) for edit in _at(hint, node, source, told)]
-                if hint.kind == "attribute" and isinstance(node, ast.Attribute) and node.attr == hint.name:
-                    singles += _moved_attribute(hint, node, source, told)
-    alike: dict[tuple[str, str], list[Edit]] = {}
-    for candidate in singles:
-        alike.setdefault((candidate[0].kind, candidate[0].text), []).append(candidate[0])
-    for (kind, _), group in alike.items():
-        if len(group) > 1 and kind.startswith(("renamed", "dropped")):
-            yield tuple(dict.fromkeys(group))
+            if _mentioned(hint, source):
+                for node in ast.walk(source.tree):
+                    for what, edits in _fixes(hint, node, source, told):
+                        found.setdefault(what, {})[edits] = None
+    singles: dict[tuple[Edit, ...], None] = {}
+    for places in found.values():
+        yield tuple(dict.fromkeys(edit for edits in places for edit in edits))
+        by_file: dict[str, dict[Edit, None]] = {}
+        for edits in places:
+            by_file.setdefault(edits[0].path, {}).update(dict.fromkeys(edits))
+        if len(by_file) > 1:
+            singles |= {tuple(edits): None for edits in by_file.values()}
+        if len(places) > 1:
+            singles |= places
     yield from singles
 
 
+def _mentioned(hint: Hint, source: Source) -> bool:
+    words = (hint.name, hint.where.rpartition(".")[2]) if hint.kind == "arguments" else (hint.name,)
+    return hint.kind in ("name", "missing") or any(w.rpartition(".")[2] in source.text for w in words)
+
+
 def _modules(hint: Hint, sources: Mapping[str, Source]) -> set[str]:
-    """Modules to ask about: the one named, else those that the suspected files import."""
+    """Modules to ask about: the one named, else those that the files which mention the name import."""
     if hint.kind in ("import", "module") or (hint.kind == "attribute" and "." in hint.where):
         return {hint.where}
     found = {hint.where} if hint.kind == "attribute" and hint.where[:1].islower() else set()
     for source in sources.values():
-        for node in ast.walk(source.tree):
+        for node in ast.walk(source.tree) if _mentioned(hint, source) else ():
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -148,176 +64,276 @@ def _modules(hint: Hint, sources: Mapping[str, Source]) -> set[str]:
     return found
 
 
-def _at(hint: Hint, node: ast.AST, source: Source, told: Mapping[str, Any]) -> Iterator[Edit]:
-    if hint.kind == "attribute" and isinstance(node, ast.Attribute) and node.attr == hint.name:
-        start, end = source.span(node.value)[1], source.span(node)[1]
-        for name in _others(hint, told):
-            yield _edit(source, node, start, end, f".{name}", "renamed-attribute")
-    elif hint.kind in ("import", "module") and isinstance(node, ast.ImportFrom | ast.Import):
-        yield from _imported(hint, node, source, told)
-    elif hint.kind == "keyword" and isinstance(node, ast.Call):
-        yield from _keyword(hint, node, source, told)
-    elif (
-        hint.kind == "arguments" and isinstance(node, ast.Call) and _called(node) == hint.where and node.args
-    ):
+def _fixes(hint: Hint, node: ast.AST, source: Source, told: Told) -> Iterator[Fix]:
+    old = hint.name.rpartition(".")[2]
+    if isinstance(node, ast.Attribute) and node.attr == old and hint.kind in ("attribute", "deprecated"):
+        yield from _attribute(hint, node, source, told)
+    elif isinstance(node, ast.ImportFrom) and hint.kind in ("import", "deprecated"):
+        for alias in node.names:
+            if alias.name == old and (hint.kind == "deprecated" or node.module == hint.where):
+                yield from _from_import(hint, node, alias, source, told)
+    elif isinstance(node, ast.ImportFrom | ast.Import) and hint.kind == "module":
+        yield from _module(hint, node, source, told)
+    elif isinstance(node, ast.Call):
+        yield from _call(hint, old, node, source, told)
+    elif hint.kind == "name":
+        yield from _name(hint, node, source)
+
+
+def _call(hint: Hint, old: str, node: ast.Call, source: Source, told: Told) -> Iterator[Fix]:
+    function = hint.where.rpartition(".")[2]
+    if hint.kind in ("keyword", "deprecated"):
+        yield from _keyword(hint, old, node, source, told)
+    elif hint.kind == "arguments" and function in (_called(node), "__init__") and node.args:
         yield from _positional(hint, node, source, told)
-    elif hint.kind == "name" and isinstance(node, ast.Name) and node.id == hint.name:
-        if hint.meant:
-            yield _edit(source, node, *source.span(node), hint.meant, "renamed-name")
-    elif hint.kind == "name" and isinstance(node, ast.Module):
-        yield from _missing_import(hint, source)
+    elif hint.kind == "missing" and function in (_called(node), "__init__"):
+        yield from _missing(hint, node, source, told)
 
 
 def _edit(source: Source, node: Any, start: int, end: int, text: str, kind: str, weight: float = 1.0) -> Edit:
     return Edit(source.path, start, end, text, kind, node.lineno, weight)
 
 
-def _others(hint: Hint, told: Mapping[str, Any]) -> list[str]:
-    """Names that could be what the old one is called now: what Python suggests, then the most alike."""
-    known: list[str] = []
-    for facts in told.values():
-        known += facts["names"] + [m for names in facts.get("classes", {}).values() for m in names]
-        known += facts.get("classes", {}).get(hint.where, [])
-    squeezed = {k.replace("_", "").lower(): k for k in reversed(known)}
-    same = squeezed.get(hint.name.replace("_", "").lower())
-    parts = set(re.findall(r"[a-z]+|[A-Z][a-z]*", hint.name))
-    sharing = [k for k in dict.fromkeys(known) if parts & set(re.findall(r"[a-z]+|[A-Z][a-z]*", k))]
-    close = difflib.get_close_matches(hint.name, list(dict.fromkeys(known)), n=8, cutoff=0.5)
-    return [n for n in dict.fromkeys([hint.meant, same or "", *close, *sharing[:25]]) if n and n != hint.name]
-
-
-def _moved_attribute(
-    hint: Hint, node: ast.Attribute, source: Source, told: Mapping[str, Any]
-) -> Iterator[tuple[Edit, ...]]:
-    """`package.name` that now lives in a submodule: imported from there, and used by its bare name."""
-    first = _first_import(source)
-    for facts in told.values() if first is not None else ():
-        at = source.line_start(first.lineno) if first is not None else 0
-        for where in facts["moved"].get(hint.name, [])[:6]:
-            line = f"from {where} import {hint.name}{source.newline}"
-            used = _edit(source, node, *source.span(node), hint.name, "moved-attribute", 0.5)
-            yield used, _edit(source, first, at, at, line, "missing-import", 0.5)
-
-
-def _imported(
-    hint: Hint, node: ast.ImportFrom | ast.Import, source: Source, told: Mapping[str, Any]
-) -> Iterator[Edit]:
-    if isinstance(node, ast.ImportFrom) and node.module == hint.where:
-        for alias in node.names:
-            if hint.kind == "module" or alias.name == hint.name:
-                yield from _from_import(node, alias, source, told, hint)
-    elif isinstance(node, ast.Import) and any(a.name == hint.where for a in node.names):
-        for facts in told.values():
-            for name in difflib.get_close_matches(hint.where, facts["modules"], n=5, cutoff=0.4):
-                text = f"import {name} as {node.names[0].asname or hint.where.partition('.')[0]}"
-                yield _edit(source, node, *source.span(node), text, "moved-module")
-
-
-def _from_import(
-    node: ast.ImportFrom, alias: ast.alias, source: Source, told: Mapping[str, Any], hint: Hint
-) -> Iterator[Edit]:
-    bound = alias.asname or alias.name
-    rest = [a.name + (f" as {a.asname}" if a.asname else "") for a in node.names if a is not alias]
-    kept = f"from {node.module} import {', '.join(rest)}\n" if rest and hint.kind == "import" else ""
-    together = f", {', '.join(rest)}" if hint.kind == "module" and rest else ""
-    indent = " " * node.col_offset
-    for facts in told.values():
-        moved = facts["moved"].get(alias.name, [])
-        options = [
-            (m, alias.name)
-            for m in sorted(moved, key=lambda m: (m.count("."), "_" in m, m))
-            if m != node.module
-        ]
-        options += (
-            [(node.module or "", name) for name in _others(hint, told)] if hint.kind == "import" else []
-        )
-        for module, name in options[:30]:
-            asked = name if name == bound else f"{name} as {bound}"
-            line = f"from {module} import {asked}{together}"
-            text = kept + indent + line if kept else line
-            yield _edit(source, node, *source.span(node), text, "moved-import")
-
-
 def _called(node: ast.Call) -> str:
     return str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
 
 
-def _keyword(hint: Hint, node: ast.Call, source: Source, told: Mapping[str, Any]) -> Iterator[Edit]:
+# names ------------------------------------------------------------------------------------------------
+
+
+def _others(hint: Hint, told: Told) -> list[str]:
+    """Names that could be what the old one is called now: what the message says, then the most alike."""
+    old, known = hint.name.rpartition(".")[2], []
+    for facts in told.values():
+        members = facts["classes"].get(hint.where)
+        known += members if members else facts["names"]
+    if not any(facts["classes"].get(hint.where) for facts in told.values()):
+        known += [m for facts in told.values() for names in facts["classes"].values() for m in names]
+    known = [k for k in dict.fromkeys(known) if not k.startswith("__")]
+    squeezed = {k.replace("_", "").lower(): k for k in reversed(known)}
+    same = squeezed.get(old.replace("_", "").lower(), "")
+    close = difflib.get_close_matches(old, known, n=8, cutoff=0.5)
+    said = [n.rpartition(".")[2] for n in hint.meant]
+    ranked = sorted((k for k in known if _shared(old, k)), key=lambda k: (k[0] == "_", -_shared(old, k), k))
+    names = [*said, METHODS.get(old, ""), same, *close, *ranked]
+    return [n for n in dict.fromkeys(names) if n and n != old][:OPTIONS]
+
+
+def _shared(old: str, new: str) -> int:
+    """Letters of the longest word that both names hold; words run together count too (`contextfunction`)."""
+    words = [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", new)]
+    return max((len(w) for w in words if len(w) >= 3 and w in old.lower()), default=0)
+
+
+def _homes(name: str, told: Told, but: str = "") -> list[str]:
+    """Modules that hold a name now, public and shallow ones first."""
+    homes = dict.fromkeys(m for facts in told.values() for m in facts["moved"].get(name, []) if m != but)
+    return sorted(homes, key=lambda m: ("._" in m or m[0] == "_", m.count(".")))[:6]
+
+
+def _attribute(hint: Hint, node: ast.Attribute, source: Source, told: Told) -> Iterator[Fix]:
+    owner = hint.where if hint.kind == "attribute" else ""
+    dotted = [MOVED[d] for d in (f"{owner}.{node.attr}", source.code(node)) if d in MOVED]
+    dotted += [name for name in hint.meant if name.count(".") > 0]
+    for name in dict.fromkeys(dotted):
+        yield from _spelled_out(name, node, source)
+    start, end = source.span(node.value)[1], source.span(node)[1]
+    for name in _others(hint, told):
+        edit = _edit(source, node, start, end, f".{name}", "renamed-attribute")
+        yield ("attribute", name), (edit,)
+    if hint.kind == "attribute":
+        for where in _homes(node.attr, told, owner):
+            used = _edit(source, node, *source.span(node), node.attr, "moved-attribute", 0.5)
+            added = _added_import(source, f"from {where} import {node.attr}")
+            if added:
+                yield ("moved", where), (used, added)
+
+
+def _spelled_out(name: str, node: ast.Attribute, source: Source) -> Iterator[Fix]:
+    """The expression replaced by a dotted name, with the import that it needs."""
+    used = _edit(source, node, *source.span(node), name, "moved-attribute")
+    module = name.rpartition(".")[0]
+    yield ("written", name), (used,)
+    for depth in range(module.count(".") + 1 if module else 0):
+        needed = module.rsplit(".", depth)[0]
+        added = _added_import(source, f"import {needed}")
+        if added:
+            yield ("written", name, needed), (used, added)
+
+
+def _added_import(source: Source, line: str) -> Edit | None:
+    """A new import goes in front of the first one that is there, `__future__` apart, else of the first statement."""
+    first = next((n for n in source.tree.body if _is_import(n)), None)
+    if first is None:
+        first = next((n for n in source.tree.body if not isinstance(n, ast.Expr | ast.ImportFrom)), None)
+    if first is None:
+        return None
+    at = source.line_start(min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", []))]))
+    return _edit(source, first, at, at, line + source.newline, "missing-import", 0.5)
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and node.module != "__future__")
+
+
+def _name(hint: Hint, node: ast.AST, source: Source) -> Iterator[Fix]:
+    if isinstance(node, ast.Name) and node.id == hint.name:
+        for name in hint.meant:
+            edit = _edit(source, node, *source.span(node), name, "renamed-name")
+            yield ("name", name), (edit,)
+    elif isinstance(node, ast.Module):
+        modules = ("typing collections itertools functools datetime pathlib os re dataclasses").split()
+        lines = [f"import {hint.name}", *(f"from {module} import {hint.name}" for module in modules)]
+        for line in lines:
+            if added := _added_import(source, line):
+                yield ("import", line), (added,)
+
+
+# imports ----------------------------------------------------------------------------------------------
+
+
+def _from_import(
+    hint: Hint, node: ast.ImportFrom, alias: ast.alias, source: Source, told: Told
+) -> Iterator[Fix]:
+    """`from package import old`: the same name from elsewhere, or another name under the old one."""
+    module, old = node.module or "", alias.name
+    options = [
+        tuple(d.rpartition(".")[::2]) for d in (MOVED.get(f"{module}.{old}", ""), *hint.meant) if "." in d
+    ]
+    options += [(module, name) for name in hint.meant if "." not in name]
+    if hint.kind == "import":
+        options += [(home, old) for home in _homes(old, told, module)]
+        for name in _others(hint, told):
+            options.append((module, name))
+    for where, name in list(dict.fromkeys(options))[:OPTIONS]:
+        yield ("import", where, name), (_reimported(node, {old: (where, name)}, source),)
+
+
+def _reimported(node: ast.ImportFrom, moved: Mapping[str, tuple[str, str]], source: Source) -> Edit:
+    """The import statement with some names taken from elsewhere, bound to what the code calls them."""
+    by_module: dict[str, list[str]] = {}
+    for alias in node.names:
+        home, name = moved.get(alias.name, ("." * node.level + (node.module or ""), alias.name))
+        bound = alias.asname or alias.name
+        by_module.setdefault(home, []).append(name if name == bound else f"{name} as {bound}")
+    indent = " " * node.col_offset
+    text = f"{source.newline}{indent}".join(
+        f"from {home} import {', '.join(names)}" if home else f"import {', '.join(names)}"
+        for home, names in by_module.items()
+    )
+    return _edit(source, node, *source.span(node), text, "moved-import")
+
+
+def _module(hint: Hint, node: ast.ImportFrom | ast.Import, source: Source, told: Told) -> Iterator[Fix]:
+    """The whole module is gone: its names are taken from where they live now, or a module like it is."""
+    near = [m for facts in told.values() for m in facts["modules"]]
+    near = difflib.get_close_matches(hint.where, near, n=5, cutoff=0.4)
+    if isinstance(node, ast.ImportFrom):
+        if node.module is None or not (node.module + ".").startswith(hint.where + "."):
+            return
+        names = [alias.name for alias in node.names]
+        documented = {n: tuple(MOVED[f"{node.module}.{n}"].rpartition(".")[::2]) for n in names if f"{node.module}.{n}" in MOVED}  # fmt: skip
+        homes = {n: _homes(n, told, node.module) for n in names}
+        for turn in range(3):
+            moved = {n: (homes[n][min(turn, len(homes[n]) - 1)], n) for n in names if homes[n]}
+            edit = _reimported(node, {**moved, **documented}, source)  # type: ignore[dict-item]
+            yield ("module", hint.where, str(turn)), (edit,)
+        for name in near:
+            yield ("module", name), (_reimported(node, {n: (name, n) for n in names}, source),)
+    elif any(a.name == hint.where for a in node.names):
+        yield from _documented(hint.where, node, source)
+        for name in [*([MOVED[hint.where]] if hint.where in MOVED else []), *near]:
+            text = f"import {name} as {node.names[0].asname or hint.where.partition('.')[0]}"
+            yield ("module", name), (_edit(source, node, *source.span(node), text, "moved-module"),)
+
+
+def _documented(module: str, node: ast.Import, source: Source) -> Iterator[Fix]:
+    """Every use of `import module` spelled as the library's documentation says."""
+    bound = next(a.asname or a.name for a in node.names if a.name == module)
+    uses = {
+        use: MOVED[f"{module}.{use.attr}"]
+        for use in ast.walk(source.tree)
+        if isinstance(use, ast.Attribute)
+        and source.code(use.value) == bound
+        and f"{module}.{use.attr}" in MOVED
+    }
+    if uses:
+        kept = [a.name + (f" as {a.asname}" if a.asname else "") for a in node.names if a.name != module]
+        needed = dict.fromkeys([*kept, *(new.rpartition(".")[0] for new in uses.values())])
+        indent = f"{source.newline}{' ' * node.col_offset}"
+        lines = indent.join(f"import {name}" for name in needed)
+        edits = [_edit(source, node, *source.span(node), lines, "moved-module")]
+        edits += [_edit(source, use, *source.span(use), new, "moved-attribute") for use, new in uses.items()]
+        yield ("documented", module), tuple(edits)
+
+
+# calls ------------------------------------------------------------------------------------------------
+
+
+def _parameters(hint: Hint, node: ast.Call, told: Told) -> list[str]:
+    """What the called function, or its class, accepts."""
+    called, known = _called(node), []
+    for facts in told.values():
+        for name in (called, *facts["bases"].get(called, ()), hint.where, hint.where.rpartition(".")[2]):
+            known += facts["parameters"].get(name, [])
+    return [p for p in dict.fromkeys(known) if p not in NEVER]
+
+
+def _keyword(hint: Hint, old: str, node: ast.Call, source: Source, told: Told) -> Iterator[Fix]:
     for keyword in node.keywords:
-        if keyword.arg != hint.name:
+        if keyword.arg != old:
             continue
         given = {k.arg for k in node.keywords}
-        known = [
-            p for f in told.values() for n in (hint.where, _called(node)) for p in f["parameters"].get(n, [])
-        ]
-        close = difflib.get_close_matches(hint.name, known, n=4, cutoff=0.4)
+        known = _parameters(hint, node, told) if hint.kind == "keyword" else []
+        close = difflib.get_close_matches(old, known, n=4, cutoff=0.4)
+        alike = sorted((k for k in known if _shared(old, k)), key=lambda k: -_shared(old, k))
         start, end = source.span(keyword)
-        for name in dict.fromkeys([hint.meant, *close, *known]):
-            if name and name not in given and name not in ("self", "args", "kwargs"):
-                text = f"{name}={source.code(keyword.value)}"
-                yield _edit(source, node, start, end, text, "renamed-keyword")
-        tail = source.text[end:]
-        gap = re.match(r"\s*,\s*", tail)
-        head = re.search(r",\s*$", source.text[:start])
-        if gap:
-            yield _edit(source, node, start, end + gap.end(), "", "dropped-keyword", 0.5)
-        elif head:
-            yield _edit(source, node, head.start(), end, "", "dropped-keyword", 0.5)
-        else:
-            yield _edit(source, node, start, end, "", "dropped-keyword", 0.5)
+        for name in list(dict.fromkeys([*hint.meant, *close, *alike, *known]))[:OPTIONS]:
+            if name not in given and name.isidentifier():
+                edit = _edit(
+                    source, node, start, end, f"{name}={source.code(keyword.value)}", "renamed-keyword"
+                )
+                yield ("keyword", name), (edit,)
+        if hint.kind == "keyword":
+            start, end = _with_comma(source, start, end)
+            yield ("dropped", old), (_edit(source, node, start, end, "", "dropped-keyword", 0.5),)
 
 
-def _positional(hint: Hint, node: ast.Call, source: Source, told: Mapping[str, Any]) -> Iterator[Edit]:
-    """Arguments that became keyword-only: the last positional one gets the name of a parameter."""
-    known = [p for f in told.values() for p in f["parameters"].get(hint.where, [])]
-    at = source.span(node.args[-1])[0]
-    for name in dict.fromkeys(known):
-        if name not in ("self", "args", "kwargs"):
-            yield _edit(source, node, at, at, f"{name}=", "keyword-only")
+def _with_comma(source: Source, start: int, end: int) -> tuple[int, int]:
+    if gap := re.match(r"\s*,\s*", source.text[end:]):
+        return start, end + gap.end()
+    head = re.search(r",\s*$", source.text[:start])
+    return (head.start(), end) if head else (start, end)
 
 
-def _first_import(source: Source) -> ast.stmt | None:
-    """Where a new import goes: at the first one that is there, `__future__` apart, else at the first statement."""
-    for node in source.tree.body:
-        if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and node.module != "__future__"):
-            return node
-    return next((n for n in source.tree.body if not isinstance(n, ast.Expr | ast.ImportFrom)), None)
+def _positional(hint: Hint, node: ast.Call, source: Source, told: Told) -> Iterator[Fix]:
+    """Arguments that became keyword-only: the last positional ones get the names of parameters."""
+    known = _parameters(hint, node, told)
+    for count in range(1, len(node.args) + 1):
+        for first in range(len(known)):
+            names = known[first : first + count]
+            if len(names) == count and not any(isinstance(a, ast.Starred) for a in node.args[-count:]):
+                places = [source.span(a)[0] for a in node.args[-count:]]
+                edits = [
+                    _edit(source, node, at, at, f"{name}=", "keyword-only")
+                    for at, name in zip(places, names, strict=True)
+                ]
+                yield ("keyword-only", *names), tuple(edits)
 
 
-def _missing_import(hint: Hint, source: Source) -> Iterator[Edit]:
-    first = _first_import(source)
-    if first is None:
-        return
-    at = source.line_start(first.lineno)
-    yield _edit(source, first, at, at, f"import {hint.name}{source.newline}", "missing-import")
-    for module in (
-        "typing",
-        "collections",
-        "itertools",
-        "functools",
-        "datetime",
-        "pathlib",
-        "os",
-        "re",
-        "dataclasses",
-    ):
-        text = f"from {module} import {hint.name}{source.newline}"
-        yield _edit(source, first, at, at, text, "missing-import", 0.5)
-
-
-def sandboxed_probe(start: Callable[..., Any], python: str, env: Mapping[str, str]) -> Probe:
-    """Ask the project's own interpreter, inside the attempt's sandbox; no answer is an answer too."""
-
-    def probe(modules: Sequence[str]) -> Mapping[str, Any]:
-        argv = [python, "-c", PROBE, *modules]
-        try:
-            process = start(
-                argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-            output, _ = process.communicate(timeout=60)
-            told: Mapping[str, Any] = json.loads(output.splitlines()[-1])
-        except (OSError, ValueError, IndexError, AttributeError, subprocess.SubprocessError):
-            return {}
-        return told
-
-    return probe
+def _missing(hint: Hint, node: ast.Call, source: Source, told: Told) -> Iterator[Fix]:
+    """A parameter became required: a sibling that does without, else something of that name from the same module."""
+    called, names = _called(node), [n for facts in told.values() for n in facts["names"]]
+    func_end = source.span(node.func)[1]
+    at = source.span(node)[1] - 1
+    gap = ", " if node.args or node.keywords else ""
+    siblings = [n for n in dict.fromkeys(names) if called in re.split(r"_+", n) and n != called]
+    for name in sorted(siblings, key=lambda n: ("safe" not in n, n)):
+        edit = _edit(source, node, func_end - len(called), func_end, name, "renamed-function")
+        yield ("sibling", name), (edit,)
+    owner = f"{source.code(node.func.value)}." if isinstance(node.func, ast.Attribute) else ""
+    like = [n for n in dict.fromkeys(names) if n.lower().endswith(hint.name.lower()) and n[0] != "_"]
+    values = [owner + n for n in sorted(like, key=lambda n: ("safe" not in n.lower(), n))]
+    for value in [*values, "None", "True", "False", "0", "''", "()", "{}"]:
+        text = f"{gap}{hint.name}={value}"
+        yield ("argument", hint.name, value), (_edit(source, node, at, at, text, "missing-argument"),)

@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pytest_agentflow.core.model import Failure
@@ -89,6 +90,18 @@ def likelier(targets: Sequence[str], failures: Mapping[str, Failure]) -> Mapping
     """How much likelier each kind of edit becomes, by what most failures point to."""
     votes = Counter(kind for target in targets for kind in set(_kinds(failures.get(target))))
     return {kind: LIKELIER for kind, n in votes.items() if 2 * n >= len(targets)}
+
+
+def words_of(tree: Path, targets: Sequence[str]) -> frozenset[str]:
+    """Words in the failing tests' files: what a misspelt string or key may be meant to be."""
+    words: set[str] = set()
+    for path in sorted({t.partition("::")[0] for t in targets})[:5]:
+        try:
+            text = (tree / path).read_text(encoding="utf-8", errors="replace")[:200_000]
+        except OSError:
+            continue
+        words.update(re.findall(r"[A-Za-z_][\w-]{2,30}", text))
+    return frozenset(words)
 
 
 def _kinds(failure: Failure | None) -> Iterable[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pytest_agentflow.agents.search.context import Context, FileContext, Function
+from pytest_agentflow.agents.search.context import Context, FileContext, Function, Project
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.templates import FAMILIES
 
@@ -63,19 +63,21 @@ def generate(
     scores: Mapping[tuple[str, int], float],
     seed: int = 0,
     likelier: Mapping[str, float] = MappingProxyType({}),
+    words: frozenset[str] = frozenset(),
 ) -> list[Ranked]:
     """Every single edit on the suspected lines, cheapest first; equal costs in an order that the seed decides.
 
-    `likelier` says by which factor the failures make a kind of edit likelier.
+    `likelier` says by which factor the failures make a kind of edit likelier, `words` are those of the failing tests.
     """
     ranks = expected_ranks(scores)
     chance = random.Random(seed)
     found: list[tuple[float, float, Edit]] = []
-    for path, source in sources.items():
+    for file in Project(sources.values(), words).files:
+        path = file.source.path
         lines = {line: rank for (p, line), rank in ranks.items() if p == path}
         if not lines:
             continue
-        edits = list(_edits_of_file(source, lines))
+        edits = list(_edits_of_file(file, lines))
         crowd = Counter((e.start, e.end, e.kind) for e, _ in edits)
         for edit, rank in edits:
             cost = math.log(rank + RANK_OFFSET) - math.log(edit.weight * likelier.get(edit.kind, 1.0))
@@ -95,9 +97,8 @@ def _unique(found: Iterable[tuple[float, float, Edit]]) -> Iterator[tuple[float,
             yield item
 
 
-def _edits_of_file(source: Source, lines: Mapping[int, float]) -> Iterator[tuple[Edit, float]]:
-    file = FileContext(source)
-    owner = statement_lines(source)
+def _edits_of_file(file: FileContext, lines: Mapping[int, float]) -> Iterator[tuple[Edit, float]]:
+    owner = statement_lines(file.source)
     scopes = {id(scope): scope for scope in (file.innermost(line) for line in lines)}
     for scope in scopes.values():
         ctx = Context(file, scope)

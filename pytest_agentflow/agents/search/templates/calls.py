@@ -8,6 +8,7 @@ from itertools import combinations
 
 from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit
+from pytest_agentflow.agents.search.templates.names import expressions
 
 # Functions and methods that are mistaken for each other.
 CONFUSED_GROUPS = (
@@ -82,6 +83,14 @@ SUFFIXES = (
     "[0]",
     "[1]",
     "[-1]",
+    ".rstrip()",
+    ".lstrip()",
+    ".split()",
+    ".isspace()",
+    ".isdigit()",
+    ".group()",
+    ".groups()",
+    ".pop()",
 )
 
 
@@ -199,6 +208,9 @@ def _missing_arguments(ctx: Context, node: ast.Call) -> Iterator[Edit]:
     if not node.keywords and len(node.args) < 5:
         options += [(name, 0.5) for name in ctx.locals[:12]]
         options += [(text, 0.15) for text in ("1", "0", "None", "True", '""')]
+        options += [
+            (text, 0.15) for text in (*expressions(ctx, "Call")[:8], *expressions(ctx, "Attribute")[:8])
+        ]
         for name in ctx.locals[:12] if node.args else ():
             at = ctx.source.span(node.args[0])[0]
             yield ctx.between(at, at, f"{name}, ", "missing-argument", node.lineno, 0.25)
@@ -245,8 +257,13 @@ def _wrapped(ctx: Context, node: ast.expr) -> Iterator[Edit]:
     text = ctx.code(node)
     for n, wrapper in enumerate(WRAPPERS):
         yield ctx.replace(node, f"{wrapper}({text})", "missing-call", 0.25 if n < 8 else 0.12)
-    for suffix in SUFFIXES:
-        yield ctx.replace(node, f"{text}{suffix}", "missing-call", 0.2)
+    for n, suffix in enumerate(SUFFIXES):
+        yield ctx.replace(node, f"{text}{suffix}", "missing-call", 0.2 if n < 10 else 0.12)
+    for n, method in enumerate(
+        m for m in ctx.file.project.bare_methods[:25] if text != "self" or m in ctx.self_attributes
+    ):
+        if f".{method}()" not in SUFFIXES:
+            yield ctx.replace(node, f"{text}.{method}()", "missing-call", 0.3 if n < 8 else 0.15)
     in_file = [
         name for name, s in ctx.file.signatures.items() if name in ctx.file.module_names and _takes(s, 1)
     ]

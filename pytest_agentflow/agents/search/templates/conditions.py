@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import islice
 
 from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit
@@ -68,7 +69,7 @@ def _condition(ctx: Context, test: ast.expr, loop: bool) -> Iterator[Edit]:
         plain = ctx.code(test.left)
         yield ctx.replace(test, plain, "wrong-condition", 0.3)
         yield ctx.replace(test, f"not {plain}", "wrong-condition", 0.3)
-    here = {ctx.code(c) for c in ctx.conditions[:40]}
+    here = set(islice(ctx.conditions, 40))
     for other in sorted(here - {text}):
         yield ctx.replace(test, other, "wrong-condition", 0.15)
 
@@ -96,19 +97,20 @@ def _clauses(ctx: Context, near: ast.expr) -> list[str]:
     found: list[str] = []
     for name in dict.fromkeys([*names, *attributes[:3], *ctx.locals[:8]]):
         found += [name, f"not {name}", f"{name} is None", f"{name} is not None"]
+    made = [f"{name} > 0" for name in dict.fromkeys([*names, *attributes[:3]])]
+    made += [f"isinstance({n}, {t})" for n in dict.fromkeys(names) for t in ctx.file.checked_types[:4]]
     borrowed = []
-    for condition in ctx.conditions[:80]:
-        text = ctx.code(condition)
+    for text, condition in islice(ctx.conditions.items(), 80):
         if "\n" not in text and not isinstance(condition, ast.BoolOp | ast.IfExp):
             borrowed.append(text)
             if isinstance(condition, ast.Compare):
                 borrowed.append(f"not ({text})")
             elif isinstance(condition, ast.UnaryOp) and isinstance(condition.op, ast.Not):
-                borrowed.append(ctx.code(condition.operand))
+                borrowed.append(text.removeprefix("not").strip())
             else:
                 borrowed.append(f"not {text}")
     mixed = [c for pair in zip(found, borrowed, strict=False) for c in pair]
-    return list(dict.fromkeys([*mixed, *found, *borrowed]))
+    return list(dict.fromkeys([*mixed, *found, *borrowed, *made]))
 
 
 def _swapped_bodies(ctx: Context, node: ast.If) -> Iterator[Edit]:

@@ -103,6 +103,7 @@ def _string(ctx: Context, node: ast.Constant, value: str) -> Iterator[Edit]:
 
     close = difflib.get_close_matches(value, [s for s in ctx.file.strings if s != value], n=4, cutoff=0.5)
     options = [(s, 0.8) for s in close]
+    options += [(s, 0.8) for s in difflib.get_close_matches(value, ctx.file.project.words, n=3, cutoff=0.75)]
     options += [(s, 0.3) for s in ctx.file.strings[:20] if s not in close]
     options += [
         (value.strip(), 0.3),

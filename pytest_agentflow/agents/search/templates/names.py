@@ -38,11 +38,18 @@ def _variable(ctx: Context, node: ast.Name) -> Iterator[Edit]:
             yield ctx.replace(node, name, "wrong-variable", 0.15)
     if called:
         return
-    for attribute in ctx.self_attributes[:12] if "self" in ctx.params else []:
-        yield ctx.replace(node, f"self.{attribute}", "wrong-variable", 0.4 if attribute == node.id else 0.15)
+    yield from _of_self(ctx, node)
     for attribute in ctx.file.attributes.get(node.id, [])[:6]:
         if not isinstance(parent, ast.Attribute):
             yield ctx.replace(node, f"{node.id}.{attribute}", "missing-attribute", 0.25)
+
+
+def _of_self(ctx: Context, node: ast.Name) -> Iterator[Edit]:
+    if "self" in ctx.params:
+        yield ctx.replace(node, "self", "wrong-variable", 0.3)
+        for attribute in ctx.self_attributes[:12]:
+            weight = 0.4 if attribute == node.id else 0.15
+            yield ctx.replace(node, f"self.{attribute}", "wrong-variable", weight)
 
 
 def _attribute(ctx: Context, node: ast.Attribute) -> Iterator[Edit]:
@@ -85,24 +92,19 @@ def _borrowed(ctx: Context, node: ast.expr) -> Iterator[Edit]:
         return
     own = ctx.code(node)
     store = not isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
-    for text in _expressions(ctx).get(type(node).__name__, [])[:15]:
+    for text in expressions(ctx, type(node).__name__)[:15]:
         if text != own and not (store and isinstance(node, ast.Call)):
             yield ctx.put(node, text, "borrowed-expression", 0.3 if not store else 0.35)
 
 
-def _expressions(ctx: Context) -> dict[str, list[str]]:
-    """Expressions of this function by sort, kept with the context since every node asks."""
-    found: dict[str, list[str]] | None = ctx.__dict__.get("_expressions")
+def expressions(ctx: Context, sort: str) -> list[str]:
+    """Expressions of this function of one sort (`Call`, `Attribute` …), kept with the context since every node asks."""
+    found: dict[str, dict[str, None]] | None = ctx.__dict__.get("_expressions")
     if found is None:
-        found = {}
+        found = ctx.__dict__["_expressions"] = {}
         for node in ctx.nodes():
             if isinstance(node, ast.Subscript | ast.Attribute | ast.Call | ast.BinOp | ast.Compare):
                 text = ctx.code(node)
-                if (
-                    "\n" not in text
-                    and len(text) < 80
-                    and text not in found.setdefault(type(node).__name__, [])
-                ):
-                    found[type(node).__name__].append(text)
-        ctx.__dict__["_expressions"] = found
-    return found
+                if "\n" not in text and len(text) < 80:
+                    found.setdefault(type(node).__name__, {})[text] = None
+    return list(found.get(sort, {}))

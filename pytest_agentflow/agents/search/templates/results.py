@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, islice
 
 from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit
@@ -44,7 +44,7 @@ def _returned(ctx: Context, node: ast.Return) -> Iterator[Edit]:
         ("{}", 0.1),
     ]
     options += [("self", 0.3)] if "self" in ctx.params else []
-    conditions = [ctx.code(c) for c in ctx.conditions[:10] if isinstance(c, ast.Compare)]
+    conditions = [text for text, c in islice(ctx.conditions.items(), 10) if isinstance(c, ast.Compare)]
     options += [(c, 0.15) for c in conditions]
     if isinstance(node.value, ast.Constant) and isinstance(node.value.value, bool):
         for name in ctx.locals[:8]:

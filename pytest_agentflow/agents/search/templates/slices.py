@@ -50,10 +50,11 @@ def _bounds(ctx: Context, part: ast.Slice, lower: str, upper: str) -> Iterator[t
     elif lower:
         yield upper, lower, 0.2
     for name in ctx.locals[:10]:
-        if not lower:
-            yield name, upper, 0.3
-        if not upper:
-            yield lower, name, 0.3
+        for bound, weight in ((name, 0.3), (f"{name} + 1", 0.2), (f"len({name})", 0.15)):
+            if not lower:
+                yield bound, upper, weight
+            if not upper:
+                yield lower, bound, weight
 
 
 def _index(ctx: Context, node: ast.Subscript) -> Iterator[Edit]:

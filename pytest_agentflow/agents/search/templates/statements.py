@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import islice, permutations
 
-from pytest_agentflow.agents.search.context import Context
+from pytest_agentflow.agents.search.context import BUILTINS, Context
 from pytest_agentflow.agents.search.edits import Edit
 
 SIMPLE = (
@@ -42,9 +42,13 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 
 def _in_loop(ctx: Context, node: ast.AST) -> bool:
+    return _inside(ctx, node, ast.For) or _inside(ctx, node, ast.While)
+
+
+def _inside(ctx: Context, node: ast.AST, kind: type[ast.AST]) -> bool:
     at = ctx.parent(node)
     while at is not None and at is not ctx.scope:
-        if isinstance(at, ast.For | ast.While):
+        if isinstance(at, kind):
             return True
         at = ctx.parent(at)
     return False
@@ -68,11 +72,15 @@ def _guards(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
         'return ""',
         "return 0",
     ]
+    if _inside(ctx, node, ast.ExceptHandler):
+        exits = ["raise", *exits]
     if _in_loop(ctx, node):
         exits = ["continue", "break", *exits]
     exits = list(dict.fromkeys(exits))
-    checks = [c for name in names for c in (f"not {name}", f"{name} is None", name)]
-    borrowed = [ctx.code(c) for c in ctx.conditions[:25]]
+    flags = [f"self.{a}" for a in ctx.self_attributes[:4]] if "self" in ctx.params else []
+    checks = [c for name in [*names, *flags] for c in (f"not {name}", f"{name} is None", name)]
+    checks += [f"isinstance({name}, {t})" for name in names[:3] for t in ctx.file.checked_types[:3]]
+    borrowed = list(islice(ctx.conditions, 25))
     for n, check in enumerate(dict.fromkeys([*checks, *borrowed])):
         if "\n" in check:
             continue
@@ -84,8 +92,7 @@ def _guards(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
 def _borrowed(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     """A statement that this function or file has elsewhere."""
     own = ctx.code(node)
-    for n, other in enumerate(ctx.statements[:60]):
-        text = ctx.code(other)
+    for n, (text, other) in enumerate(islice(ctx.statements.items(), 60)):
         if text == own or "\n" in text:
             continue
         weight = 0.4 if n < 15 else 0.15
@@ -132,9 +139,51 @@ def _small(ctx: Context, names: list[str], loop: bool) -> Iterator[tuple[str, st
         for item in names:
             if item != holder:
                 yield f"{holder}.{method}({item})", "missing-statement", 0.4
+    counters = [
+        n.target.id for n in ctx.nodes() if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
+    ]
+    for name in dict.fromkeys([*counters, *(names[:6] if loop else ())]):
+        yield f"{name} += 1", "missing-statement", 0.3
+    for call in _calls_by_name(ctx)[:20]:
+        yield call, "missing-statement", 0.35
     if loop:
         yield "break", "missing-break", 0.3
         yield "continue", "missing-break", 0.2
+
+
+def _calls_by_name(ctx: Context) -> list[str]:
+    """Functions and methods of this file whose parameters are all in scope under their own names; local callables."""
+    owner = ctx.file.enclosing_class(ctx.scope)
+    found: list[str] = []
+    for function in ctx.file.functions:
+        names = [a.arg for a in function.args.args]
+        holder = ctx.file.enclosing_class(function)
+        if (
+            function is ctx.scope
+            or len(names) > 4
+            or function.args.kwonlyargs
+            or function.name.startswith("__")
+        ):
+            continue
+        if (
+            holder is None
+            and names
+            and function.name in ctx.reachable
+            and set(names) <= ctx.reachable - BUILTINS
+        ):
+            found.append(f"{function.name}({', '.join(names)})")
+        elif (
+            holder is not None
+            and holder is owner
+            and names[:1] == ["self"]
+            and set(names) <= ctx.reachable - BUILTINS
+        ):
+            found.append(f"self.{function.name}({', '.join(names[1:])})")
+    called = {n.func.id for n in ctx.nodes() if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    bound = {n.targets[0].id for n in ctx.nodes() if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+             and isinstance(n.value, ast.Attribute)}  # fmt: skip
+    local = [name for name in ctx.locals if name in called or name in bound]
+    return found + [f"{name}({item})" for name in local[:3] for item in ctx.locals[:8] if item != name]
 
 
 def _collections(ctx: Context) -> list[tuple[str, str]]:

@@ -1,0 +1,96 @@
+"""Which names and signatures does an installed package have now? Asked of the project's own interpreter, in the sandbox."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Probe = Callable[[Sequence[str]], Mapping[str, Any]]
+
+# Other people's code runs there, never here. Per module asked about: its names, where in its package (and in the commonest
+# modules of the standard library) each name lives, the members of its classes, and the parameters of what can be called.
+PROBE = r"""
+import importlib, inspect, json, pkgutil, sys, warnings
+warnings.simplefilter("ignore")
+STANDARD = ("abc argparse asyncio base64 bisect builtins calendar collections collections.abc configparser contextlib copy"
+            " csv dataclasses datetime decimal enum errno fnmatch fractions functools glob hashlib html html.parser"
+            " http.client http.cookies importlib importlib.metadata importlib.resources importlib.util inspect io itertools"
+            " json math numbers operator os os.path pathlib queue random re secrets shlex shutil statistics string"
+            " subprocess sysconfig tempfile textwrap threading time types typing unicodedata urllib.error urllib.parse"
+            " urllib.request uuid warnings weakref xml.etree.ElementTree zoneinfo").split()
+def load(name):
+    try:
+        return importlib.import_module(name)
+    except BaseException:
+        return None
+def describe(found, name, value):
+    try:
+        found["parameters"].setdefault(name, list(inspect.signature(value).parameters))
+    except (TypeError, ValueError):
+        pass
+told = {}
+wanted = set(sys.argv[2:])
+standard = {}
+for where in STANDARD:
+    part = load(where)
+    for n in wanted & set(vars(part) if part else ()):
+        standard.setdefault(n, []).append(where)
+for name in sys.argv[1].split(","):
+    root = name.partition(".")[0]
+    module = load(name) or load(name.rpartition(".")[0] or root) or load(root)
+    found = {"names": [], "moved": dict(standard), "parameters": {}, "classes": {}, "bases": {}, "modules": []}
+    told[name] = found
+    if module is None:
+        continue
+    found["names"] = list(dict.fromkeys([*getattr(module, "__all__", ()), *dir(module)]))
+    walked = [(module.__name__, module)]
+    package = sys.modules.get(root)
+    paths = getattr(package, "__path__", [])
+    for info in list(pkgutil.walk_packages(paths, root + ".", onerror=lambda n: None))[:200]:
+        if "test" not in info.name and "__main__" not in info.name and (part := load(info.name)) is not None:
+            walked.append((info.name, part))
+    moved = {}
+    for where, part in walked:
+        for n, value in list(vars(part).items()):
+            if n.startswith("__") or inspect.ismodule(value):
+                continue
+            home = getattr(value, "__module__", None)
+            places = moved.setdefault(n, [])
+            if isinstance(home, str) and home.partition(".")[0] in sys.stdlib_module_names and home != "builtins":
+                places.append(home)
+            places.append(where)
+            describe(found, n, value)
+            if inspect.isclass(value):
+                found["classes"][n] = [m for m in dir(value) if not m.startswith("__")]
+                found["bases"][n] = [b.__name__ for b in value.__mro__[:-1]]
+                for m, member in list(vars(value).items()):
+                    describe(found, n + "." + m, member)
+                    describe(found, m, member)
+    for n, places in standard.items():
+        moved[n] = [*moved.get(n, []), *places]
+    found["moved"] = {n: list(dict.fromkeys(p)) for n, p in moved.items()}
+    found["modules"] = [where for where, _ in walked]
+print(json.dumps(told))
+"""
+
+
+def sandboxed_probe(
+    start: Callable[..., Any], python: str, env: Mapping[str, str], wanted: Sequence[str] = ()
+) -> Probe:
+    """Ask the project's own interpreter, inside the attempt's sandbox; no answer is an answer too."""
+
+    def probe(modules: Sequence[str], wanted: Sequence[str] = wanted) -> Mapping[str, Any]:
+        argv = [python, "-c", PROBE, ",".join(modules), *wanted]
+        try:
+            process = start(
+                argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            output, _ = process.communicate(timeout=60)
+            told: Mapping[str, Any] = json.loads(output.splitlines()[-1])
+        except (OSError, ValueError, IndexError, AttributeError, subprocess.SubprocessError):
+            return {}
+        return told
+
+    return probe

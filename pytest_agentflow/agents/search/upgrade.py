@@ -1,0 +1,135 @@
+"""Can a failure after an upgrade be followed from one complaint to the next until the test passes?
+
+One removed name is rarely alone: behind a repaired import waits the next one. A step takes the edits that the message
+suggests, keeps those under which the complaint is gone, and goes on from the new message.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_agentflow.agents.search.edits import Edit, Source, apply
+from pytest_agentflow.agents.search.evidence import repairs
+from pytest_agentflow.agents.search.hints import Hint, read
+from pytest_agentflow.agents.search.installed import Probe
+from pytest_agentflow.agents.search.suspicion import matches
+
+STEPS = 8  # complaints one behind the other
+TRIES = 60  # edits for one complaint
+BRANCHES = 2  # ways on from one complaint
+FILES, SIZE = 400, 400_000  # what is read of a project beyond the suspects
+TEST_PARTS = ("test", "conftest")
+
+Judge = Callable[[Mapping[str, bytes], str], tuple[bool, str]]  # files, test -> passed, message
+
+
+@dataclass
+class Chase:
+    """The way from one failing test's message to files under which it passes."""
+
+    sources: Mapping[str, Source]
+    probe: Probe
+    judge: Judge
+    over: Callable[[], bool]
+    tried: int = 0
+    said: list[str] = field(default_factory=list)  # the complaints that were answered
+
+    def run(self, test: str, message: str) -> dict[str, Source] | None:
+        """The changed files, or None when a complaint stays unanswered."""
+        return self._step(test, message, dict(self.sources), STEPS)
+
+    def _step(
+        self, test: str, message: str, sources: dict[str, Source], left: int
+    ) -> dict[str, Source] | None:
+        hint = read(message)
+        if hint is None or not left:
+            return None
+        onward: list[tuple[int, str, dict[str, Source]]] = []
+        for n, edits in enumerate(repairs([hint], sources, self.probe)):
+            if n >= TRIES or self.over():
+                break
+            files = _parsed(apply(sources, edits))
+            if files is None:
+                continue
+            now = {**sources, **files}
+            green, told = self.judge(_changed(self.sources, now), test)
+            self.tried += 1
+            if green:
+                self.said.append(message)
+                return now
+            rank = _progress(hint, read(told), edits)
+            if told and rank is not None:
+                onward.append((rank, told, now))
+        for _, told, now in sorted(onward, key=lambda way: way[0])[:BRANCHES]:
+            found = self._step(test, told, now, left - 1)
+            if found is not None:
+                self.said.append(message)
+                return found
+        return None
+
+
+def _progress(before: Hint, after: Hint | None, edits: Sequence[Edit]) -> int | None:
+    """None when the same is still missing, or what the edit itself put there."""
+    if after is None:
+        return 1
+    if (after.kind, after.name) == (before.kind, before.name):
+        return None
+    put = " ".join(edit.text for edit in edits)
+    return None if after.name in put and after.kind == before.kind else 0
+
+
+def _parsed(files: Mapping[str, bytes]) -> dict[str, Source] | None:
+    try:
+        return {path: Source(path, data) for path, data in files.items()}
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _changed(base: Mapping[str, Source], now: Mapping[str, Source]) -> dict[str, bytes]:
+    return {p: s.data for p, s in now.items() if s is not base.get(p)}
+
+
+def as_edits(base: Mapping[str, Source], now: Mapping[str, Source]) -> tuple[Edit, ...]:
+    """The difference as one edit per changed file."""
+    edits = []
+    for path, source in now.items():
+        old = base[path].text
+        if source.text != old:
+            start = len(os.path.commonprefix([old, source.text]))
+            rest_old, rest_new = old[start:], source.text[start:]
+            end = len(os.path.commonprefix([rest_old[::-1], rest_new[::-1]]))
+            text = rest_new[: len(rest_new) - end]
+            line = old.count("\n", 0, start) + 1
+            edits.append(Edit(path, start, len(old) - end, text, "upgraded-api", line, 3.0))
+    return tuple(edits)
+
+
+def in_scope(workspace: Path, scope: Iterable[str], known: Mapping[str, Source]) -> dict[str, Source]:
+    """Python files that may be edited, the suspects first; an upgrade breaks more places than the traceback shows."""
+    globs, found = tuple(scope), dict(known)
+    for folder, folders, names in os.walk(workspace):
+        folders[:] = sorted(
+            f for f in folders if not f.startswith((".", "__")) and f not in ("venv", "node_modules")
+        )
+        for name in sorted(names):
+            relative = (Path(folder) / name).relative_to(workspace).as_posix()
+            wanted = any(matches(relative, glob) for glob in globs) if globs else not _is_test(relative)
+            if len(found) < FILES and name.endswith(".py") and relative not in found and wanted:
+                path = Path(folder) / name
+                source = Source.read(workspace, relative) if path.stat().st_size < SIZE else None
+                if source is not None:
+                    found[relative] = source
+    return found
+
+
+def _is_test(path: str) -> bool:
+    return any(part.startswith(TEST_PARTS) for part in path.split("/"))
+
+
+def deadline(seconds: float, cancelled: Callable[[], bool]) -> Callable[[], bool]:
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until or cancelled()
