@@ -29,16 +29,14 @@ from pytest_agentflow.core.conditions import Conditions
 VARIABLE = "AGENTFLOW_CONDITIONS"
 # Both end when whoever started them is gone: a killed triage must not leave a busy machine behind.
 HOG = """
-import os
-parent = os.getppid()
-while os.getppid() == parent:
+import os, sys
+while os.getppid() == int(sys.argv[1]):
     for _ in range(1_000_000): pass
 """
 SYNCER = """
 import os, sys
-parent = os.getppid()
-with open(sys.argv[1], "wb", buffering=0) as f:
-    while os.getppid() == parent:
+with open(sys.argv[2], "wb", buffering=0) as f:
+    while os.getppid() == int(sys.argv[1]):
         f.seek(0); f.write(b"x" * 4194304); os.fsync(f.fileno())
 """
 SYNCERS = 3
@@ -251,9 +249,12 @@ def pin() -> None:
 
 def start_load(burners: int, disk: str | None) -> list[subprocess.Popen[bytes]]:
     """CPU hogs on one core, and processes that write and sync beside the path `disk`. The caller kills them."""
-    commands = [[sys.executable, "-I", "-S", "-c", HOG] for _ in range(burners)]
+    commands = [[sys.executable, "-I", "-S", "-c", HOG, str(os.getpid())] for _ in range(burners)]
     if disk:
-        commands += [[sys.executable, "-I", "-S", "-c", SYNCER, f"{disk}.{n}"] for n in range(SYNCERS)]
+        commands += [
+            [sys.executable, "-I", "-S", "-c", SYNCER, str(os.getpid()), f"{disk}.{n}"]
+            for n in range(SYNCERS)
+        ]
     started = []
     for command in commands:
         process = subprocess.Popen(
@@ -264,7 +265,7 @@ def start_load(burners: int, disk: str | None) -> list[subprocess.Popen[bytes]]:
             start_new_session=True,  # schedulers that share by session must not put all hogs into one share
         )
         started.append(process)
-        if command[-1] == HOG:
+        if HOG in command:
             with contextlib.suppress(AttributeError, OSError):
                 os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     return started

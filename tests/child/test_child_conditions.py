@@ -37,4 +37,7 @@ def test_hogs_and_syncers_end_when_their_starter_is_killed(tmp_path: Path) -> No
     limit = time.monotonic() + 20
     while any(map(alive, pids)) and time.monotonic() < limit:
         time.sleep(0.05)
-    assert not any(map(alive, pids)), [os.kill(pid, signal.SIGKILL) for pid in pids if alive(pid)]
+    left = [pid for pid in pids if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
