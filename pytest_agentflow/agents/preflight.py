@@ -70,7 +70,7 @@ def preflight(
     if decision.usd is not None:
         for name in decision.agents:
             _priced(name, agents[name], configs.get(name, {}))
-        if reviewers != 0 and decision.spends:
+        if reviewers != 0 and decision.paid:
             _priced(REVIEWER, AnthropicAgent(REVIEWER, configs.get(REVIEWER, {})), configs.get(REVIEWER, {}))
     return decision
 
@@ -97,7 +97,7 @@ def _usable(
             )
         left = tuple(n for n in decision.agents if n != name)
         note = f"{name} is left out: {KEY} is not set"
-        return replace(decision, agents=left, ask=False, spends=False, notes=(*decision.notes, note))
+        return replace(decision, agents=left, ask=False, paid=(), notes=(*decision.notes, note))
     return decision
 
 

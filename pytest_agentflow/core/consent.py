@@ -61,7 +61,7 @@ class Decision:
     tokens: int | None
     attempts: int | None
     ask: bool = False
-    spends: bool = False  # some agent that may run costs money; without one nobody reviews for money either
+    paid: tuple[str, ...] = ()  # the agents that cost money; without one nobody reviews for money either
     notes: tuple[str, ...] = ()
 
 
@@ -79,9 +79,9 @@ def decide(situation: Situation, organisation: Organisation) -> Decision:
         )
     if not paid or capped:
         ask = bool(paid) and situation.watched and not situation.confirmed
-        return Decision(agents, usd, tokens, attempts, ask, bool(paid), tuple(notes))
+        return Decision(agents, usd, tokens, attempts, ask, tuple(paid), tuple(notes))
     if situation.watched:
-        return Decision(agents, usd, tokens, attempts, not situation.confirmed, True, tuple(notes))
+        return Decision(agents, usd, tokens, attempts, not situation.confirmed, tuple(paid), tuple(notes))
     if automatic:
         free = tuple(name for name in agents if name not in situation.paid)
         notes.append(f"no cap was given and nobody can be asked here: {', '.join(paid)} is left out")

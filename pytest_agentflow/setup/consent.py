@@ -46,7 +46,7 @@ def consented(request: Request, settings: Settings) -> Settings:
         raise AgentflowError("Nothing was started.", "Use --agent search for the free search alone.")
     caps = {
         "agent": ",".join(name for name in decision.agents if name != preflight.REVIEWER),
-        "agent_reviewers": settings.agent_reviewers if decision.spends else 0,
+        "agent_reviewers": settings.agent_reviewers if decision.paid else 0,
         "agent_budget_usd": decision.usd,
         "agent_budget_tokens": decision.tokens,
         "agent_max_attempts": decision.attempts or settings.agent_max_attempts,
@@ -55,7 +55,9 @@ def consented(request: Request, settings: Settings) -> Settings:
 
 
 def _agreed(decision: Decision) -> bool:
-    cap = f" up to ${decision.usd:g}" if decision.usd is not None else ""
-    sys.stderr.write(f"{', '.join(decision.agents)} may spend money{cap}. Go on? [y/N] ")
+    caps = [f"${decision.usd:g}"] if decision.usd is not None else []
+    caps += [f"{decision.tokens:,} tokens"] if decision.tokens is not None else []
+    limit = f"up to {' and '.join(caps)}" if caps else "without a limit (--agent-budget-usd sets one)"
+    sys.stderr.write(f"{', '.join(decision.paid)} may spend money, {limit}. Go on? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

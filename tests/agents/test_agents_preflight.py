@@ -107,9 +107,8 @@ def test_a_price_that_nobody_states_is_unknown_and_never_nothing() -> None:
 def test_reviewers_of_a_free_agents_patches_need_consent_and_a_price_like_a_paid_agent() -> None:
     with pytest.raises(AgentflowError, match="'reviewer' costs money"):
         check("search", {}, reviewers=1)
-    assert check("auto", {}, reviewers=1).spends is False
-    allowed = check("search", {}, reviewers=1, usd=1.0)
-    assert allowed.spends
+    assert check("auto", {}, reviewers=1).paid == ()
+    assert check("search", {}, reviewers=1, usd=1.0).paid == ("reviewer",)
     with pytest.raises(AgentflowError, match="no price is known for model 'house-model-1'"):
         check("anthropic", {"reviewer": {"model": "house-model-1"}}, usd=1.0)
 
