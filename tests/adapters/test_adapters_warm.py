@@ -347,6 +347,37 @@ def test_threads_in_the_collected_session_rule_out_hot_swapping(tmp_path: Path) 
     assert "threads" in verdict.why
 
 
+def test_a_project_that_turns_warnings_into_errors_comes_up(tmp_path: Path) -> None:
+    """What the user's own plugins are told must be known to those that are left."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "pytest.ini").write_text(
+        "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
+    )
+    (tree / "mod.py").write_text("def f():\n    return 1\n")
+    (tree / "test_mod.py").write_text("import mod\n\n\ndef test_f():\n    assert mod.f() == 2\n")
+    ids = ("test_mod.py::test_f",)
+    users = spec(inifile="pytest.ini", pytest_args=(), plugins=("cacheprovider", "xdist"))
+    with WarmRunner() as warm:
+        warm.start(users, tree, ids, tmp_path / "scratch")
+        assert HOT not in warm.why
+        assert warm.judge({"mod.py": b"def f():\n    return 2\n"}, ids).green(ids)
+
+
+def test_where_the_system_cannot_fork_everything_runs_cold_and_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "test_mod.py").write_text("def test_f():\n    pass\n")
+    monkeypatch.delattr(os, "fork")
+    ids = ("test_mod.py::test_f",)
+    with WarmRunner() as warm:
+        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        verdict = warm.judge({}, ids)
+    assert (verdict.mode, verdict.green(ids)) == (COLD, True)
+    assert "cannot fork" in verdict.why
+
+
 def test_a_project_that_does_not_come_up_is_run_cold(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "conftest.py").write_text("import os\nif os.getppid() != 0:\n    os._exit(3)\n")
