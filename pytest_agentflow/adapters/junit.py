@@ -24,7 +24,7 @@ from pytest_agentflow.adapters.oracle_files import Oracle
 from pytest_agentflow.core.gate.identity import join
 from pytest_agentflow.core.gate.labels import labels
 from pytest_agentflow.core.gate.records import PASS, Case, Execution, Problem, ProblemKind, Report
-from pytest_agentflow.core.gate.signature import kind_of
+from pytest_agentflow.core.gate.signature import exception_line, kind_of
 from pytest_agentflow.core.model import Outcome
 
 MESSAGE_LIMIT = 2000
@@ -186,6 +186,8 @@ def _execution(entry: xunit2.InterimResult | Failure | Error, outcome: Outcome) 
     if _CRASH.search(message) or _CRASH.search(entry.type or ""):
         return Execution(Outcome.CRASHED, "crash", message, "crash")
     cause = "collection" if message == "collection failure" else ""
+    if cause:
+        message = (exception_line(entry.text or "") or message)[:MESSAGE_LIMIT]
     if message.startswith('failed on teardown with "'):
         cause = "teardown"
     return Execution(outcome, kind_of(entry.type or "", message), message, cause)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import pytest
 
 from pytest_agentflow.core.gate.identity import canonical
 from pytest_agentflow.core.gate.records import Case, Execution, Problem, ProblemKind, Report
+from pytest_agentflow.core.gate.signature import exception_line
 from pytest_agentflow.core.model import Outcome
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.sessions.last_word import LastWord, refused
@@ -61,6 +62,7 @@ class SessionGate:
         self.collected: set[str] = set()
         self.reports: dict[tuple[str, str], list[list[pytest.TestReport]]] = {}  # by test and worker
         self.collect_errors: dict[str, Execution] = {}
+        self.deselected = 0
         self.internal_error = ""  # of a worker: pytest may go on and exit with 0
         self.failed_reports = 0  # as pytest counts them: a higher count of its own is another plugin's doing
         self.result: GateResult | None = None
@@ -73,10 +75,13 @@ class SessionGate:
     def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:  # noqa: ARG002 - hook
         self.collected.update(ids)
 
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self.deselected += len(items)
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.failed_reports += 1
-            text = str(report.longrepr)[-500:]
+            text = exception_line(str(report.longrepr))[:500]
             self.collect_errors[report.nodeid] = Execution(Outcome.ERROR, "CollectError", text, "collection")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -139,8 +144,12 @@ class SessionGate:
         )
         return Brief(
             [report], self.policy, self.today, self.baseline, self.quarantine, frozenset(self.collected),
-            bodies=bodies, extra=tuple(self._problems(session, status)), notes=self.notes,
+            bodies=bodies, extra=tuple(self._problems(session, status)), notes=[*self.notes, *self._left_out()],
         )  # fmt: skip
+
+    def _left_out(self) -> list[str]:
+        n = self.deselected
+        return [f"{n} test{'s' if n > 1 else ''} deselected: not part of this verdict"] if n else []
 
     def _problems(self, session: pytest.Session, status: int) -> list[Problem]:
         found = []

@@ -627,6 +627,12 @@ def test_n65_configuration_of_the_tests_anywhere_is_a_rule(repository: Bench, na
     assert repository.gate(many(5) | {A: "fail"}, "--base", "main").blocks == {"rules-changed"}
 
 
+def test_n74_a_new_project_without_tests_settings_is_no_rule(repository: Bench) -> None:
+    repository.write("sub/pyproject.toml", "[project]\nname = 'y'\n[tool.ruff]\nline-length = 100\n")
+    repository.write("sub/setup.cfg", "[metadata]\nname = y\n")
+    assert repository.gate(many(5) | {A: "fail"}, "--base", "main").code == 0
+
+
 def test_n66_a_configuration_file_of_another_name_is_a_rule_too(repository: Bench) -> None:
     repository.write("gate.toml", '[tool.agentflow.gate]\nflaky = "allow"\n')
     result = repository.gate(many(5), "--base", "main", "--config", "gate.toml")
@@ -682,3 +688,16 @@ def test_n72_a_shard_whose_report_was_deleted_is_missed_by_its_tests(bench: Benc
     Path("s/part2.xml").unlink()
     assert bench.run("s/*.xml", *base).blocks >= {"missing"}
     assert bench.run("s/*.xml", "--expected-shards", "4").code == 2
+
+
+def test_n73_a_word_that_ends_in_try_or_part_is_no_label(bench: Bench) -> None:
+    names = [
+        bench.write(f"{word}_{n}.xml", {f"{word}{n}::t": "pass"})
+        for word in ("country", "rampart")
+        for n in (1, 2)
+    ]
+    assert bench.run(*names, "--expected-shards", "4").code == 0
+    copied = [bench.write(f"registry_{n}.xml", {"m::t": "pass"}) for n in (1, 2)]
+    assert bench.run(*copied).code == 2, (
+        "two reports of the same tests, and no word that one is a second attempt"
+    )

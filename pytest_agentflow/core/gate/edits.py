@@ -97,7 +97,7 @@ def opaque(edit: Edit) -> RuleChange | None:
 
 def configuration(edit: Edit) -> RuleChange | None:
     """Only the parts that decide about tests count; a raised threshold alone is no loosening."""
-    old, new = _rules_in(edit.path, edit.then), _rules_in(edit.path, edit.now)
+    old, new = (_rules_in(edit.path, text or "") for text in (edit.then, edit.now))
     if old == new:
         return None
     if isinstance(old, dict) and isinstance(new, dict):
@@ -111,10 +111,8 @@ def configuration(edit: Edit) -> RuleChange | None:
     return RuleChange(edit.path, "looser", "settings of pytest, of coverage or of this gate")
 
 
-def _rules_in(path: str, text: str | None) -> object:
+def _rules_in(path: str, text: str) -> object:
     name = path.rpartition("/")[2]
-    if text is None:
-        return {}
     if name.endswith(".toml") and name != "pytest.toml":
         try:
             tool = tomllib.loads(text).get("tool", {})

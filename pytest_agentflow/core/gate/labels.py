@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from pytest_agentflow.core.gate.records import Report
 
-_SHARD = re.compile(r"(?:shard|split|group|partition|node|chunk|part)[-_. ]?(\d{1,4})(?!\d)", re.I)
+_SHARD = re.compile(r"(?<![a-z])(?:shard|split|group|partition|node|chunk|part)[-_. ]?(\d{1,4})(?!\d)", re.I)
 _OF = re.compile(r"(?<!\d)(\d{1,4})[-_]of[-_]\d{1,4}(?!\d)", re.I)
-_ATTEMPT = re.compile(r"(?:attempt|retry|rerun|try)[-_. ]?(\d{1,3})(?!\d)", re.I)
+_ATTEMPT = re.compile(r"(?<![a-z])(?:attempt|retry|rerun|try)[-_. ]?(\d{1,3})(?!\d)", re.I)
 
 
 def labels(report: Report) -> Report:

@@ -28,6 +28,13 @@ def kind_of(type_attribute: str, message: str) -> str:
     return type_attribute.rpartition(".")[2]
 
 
+def exception_line(trace: str) -> str:
+    """The line of a traceback that names the exception: pytest marks it with `E`; else the last one."""
+    lines = [line.strip() for line in trace.strip().splitlines() if line.strip()]
+    marked = [line[1:].strip() for line in lines if line.startswith("E  ")]
+    return (marked or lines or [""])[-1]
+
+
 @lru_cache(maxsize=4096)
 def _normal(message: str) -> str:
     line = message.strip().partition("\n")[0][: 4 * LIMIT]
