@@ -47,16 +47,16 @@ globals().pop("start")()
 
 
 def run_bare(
-    spec: RunSpec, tree: Path, scratch: Path, *, sources: Mapping[str, str], tests: Sequence[Mapping[str, Any]],
+    spec: RunSpec, tree: Path, scratch: Path, *, sources: Mapping[str, str], packages: Mapping[str, str], tests: Sequence[Mapping[str, Any]],
     hidden: Sequence[Path], timeout: float, disguised: bool = True, record: bool = False,
 ) -> tuple[Told, str | None]:  # fmt: skip
     """What each test handed out, by id, and why the process cannot be trusted (None: it can).
 
     Undisguised, it runs under the flags, paths and environment of the other sessions. With `record`, tests tell which plain
-    calls of project functions they made.
+    calls of project functions they made. `packages` names the package of each source, for relative imports.
     """
     request = {
-        "sources": dict(sources), "tests": list(tests), "record": record, "names": {path: f"m{secrets.token_hex(4)}" for path in sources},
+        "sources": dict(sources), "packages": dict(packages), "tests": list(tests), "record": record, "names": {path: f"m{secrets.token_hex(4)}" for path in sources},
     }  # fmt: skip
     return _ask(
         spec, tree, scratch, request, (plain_values, calls, stand_in, bare_call), hidden, timeout, disguised

@@ -19,8 +19,12 @@ import unittest
 from typing import Any
 
 from pytest_agentflow.child.calls import Recorder
-from pytest_agentflow.child.stand_in import Fixtures, Row, Tools, Unsupported
+from pytest_agentflow.child.stand_in import Fixtures, Row, Tools, Unsupported, is_foreign
 from pytest_agentflow.core.plain_values import Opaque, decode, encode
+
+
+class Unloadable(Exception):
+    """A test module that cannot even be imported plainly."""
 
 
 class Runner:
@@ -55,10 +59,17 @@ class Runner:
             name = self.request["names"][path]
             module = types.ModuleType(name)
             module.__file__ = os.path.join(self.request["tree"], path)  # noqa: PTH118
+            module.__package__ = self.request["packages"][path]
             sys.modules[name] = module
             space = module.__dict__
             space.update({"tools": Tools(), "hand_out": self.hand_out, "hold": self.hold})
-            exec(compile(self.request["sources"][path], name, "exec", dont_inherit=True), space)
+            try:
+                exec(compile(self.request["sources"][path], name, "exec", dont_inherit=True), space)
+            except Exception as problem:
+                raise Unloadable(f"{type(problem).__name__}: {problem}") from problem
+            for start in ("setUpModule", "setup_module"):
+                if callable(space.get(start)):
+                    space[start](*[module][: len(inspect.signature(space[start]).parameters)])
             self.modules[path] = space
         return self.modules[path]
 
@@ -74,6 +85,9 @@ class Runner:
                 self._run(test, stack)
         except Unsupported as problem:
             told.update(status="n/a", detail=str(problem))
+        except Unloadable as problem:
+            kind = "n/a" if isinstance(problem.__cause__, Unsupported) else "unloadable"
+            told.update(status=kind, detail=f"its module cannot be loaded: {problem}"[:300])
         except BaseException as problem:  # noqa: BLE001 - whatever the tested code raises is this test's result
             kind = "assertion" if isinstance(problem, AssertionError) else "exception"
             told.update(status=kind, detail=f"{type(problem).__name__}: {problem}"[:300])
@@ -98,12 +112,18 @@ class Runner:
         for name in test["fixtures"]:
             if name in fixtures.known and name not in values:
                 fixtures.value(name)
+            elif name not in values and is_foreign(name):
+                raise Unsupported(f"the fixture {name}")
         wanted = list(inspect.signature(function).parameters)
         arguments = {name: values[name] if name in values else fixtures.value(name) for name in wanted}
-        for name, args in (("setup_method", 1), ("setup_function", 1)):
+        for name, given in (
+            ("setup_class", []),
+            ("setup_method", [function]),
+            ("setup_function", [function]),
+        ):
             setup = getattr(instance, name, None) if instance is not None else space.get(name)
             if setup is not None:
-                setup(*[function][: min(args, len(inspect.signature(setup).parameters))])
+                setup(*given[: len(inspect.signature(setup).parameters)])
         result = function(**arguments)
         if inspect.iscoroutine(result):
             asyncio.run(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -113,18 +112,28 @@ _RELATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 def _related(check: Check, left: Any, right: Any, relation: str, tolerances: Sequence[Any]) -> bool:
     if relation == "count":
-        return Counter(map(repr, left)) == Counter(map(repr, right))
+        return _same_elements(list(left), list(right))
     if relation == "almost":
         if left == right:
             return True
         distance = abs(left - right)
         return bool(
-            distance <= check.delta if check.delta is not None else round(distance, check.places or 7) == 0
+            distance <= check.delta
+            if check.delta is not None
+            else round(distance, 7 if check.places is None else check.places) == 0
         )
     for value, expected, tolerance in ((left, right, tolerances[1]), (right, left, tolerances[0])):
         if tolerance is not None:
             return near(value, expected, *tolerance) is (relation == "==")
     return bool(_RELATIONS[relation](left, right))
+
+
+def _same_elements(left: list[Any], right: list[Any]) -> bool:
+    for value in left:
+        if value not in right:
+            return False
+        right.remove(value)
+    return not right
 
 
 def _wrong_pick(sent: Mapping[str, Any]) -> str:

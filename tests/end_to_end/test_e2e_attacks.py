@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "fixtures" / "attacks")]
 
-from corpus import ATTACKS  # noqa: E402
+from adaptive import ATTACKS  # noqa: E402
 from shapes import SHAPES  # noqa: E402
 
-CHOSEN = ("01", "05", "12", "18", "19", "25", "37", "49", "56", "75")
+CHOSEN = ("01", "86", "21", "91", "19", "25", "98", "49", "56", "75", "37", "116")
 
 
 def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("number", CHOSEN)
 def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: str, tmp_path: Path) -> None:
     shape = SHAPES[CHOSEN.index(number) % len(SHAPES)]
-    name, attack = next(a for a in ATTACKS if a[0].startswith(number))
+    name, attack = next(a for a in ATTACKS if a[0].startswith(f"{number} "))
     for path, text in shape.files.items():
         empty.write(path, text)
     if shape.root == ".":  # plain `pytest` puts nothing on the path; a user would

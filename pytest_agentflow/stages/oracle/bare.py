@@ -40,8 +40,8 @@ def measure(room: Room) -> Iterator[LayerFacts]:
         here = _measure(room, bad, _How(room.patched, disguised=False))
         for target in bad:
             told[target] = _second(told[target], here[target])
-    broken = [t for t in bad if told[t]["status"] == "exception"]
-    if broken and not _holds_here(room, broken):
+    broken = [t for t in bad if told[t]["status"] in ("exception", "unloadable")]
+    if broken and not _holds_here(room, broken, told):
         for target in broken:
             told[target].update(
                 status="n/a",
@@ -89,7 +89,7 @@ def _run(room: Room, ids: Sequence[str], how: _How) -> Told:
         beside = dict.fromkeys(_import_root(room, p) for p in bares)
         plain = replace(spec, import_roots=tuple(dict.fromkeys([*spec.import_roots, *beside])))
         answers, problem = run_bare(
-            plain, workspace, scratch, sources={p: b.source for p, b in bares.items()}, tests=tests, hidden=hidden,
+            plain, workspace, scratch, sources={p: b.source for p, b in bares.items()}, packages={p: _package(room, p) for p in bares}, tests=tests, hidden=hidden,
             timeout=room.limit(ids), disguised=how.disguised, record=how.record,
         )  # fmt: skip
     for test in tests:
@@ -122,6 +122,11 @@ def _import_root(room: Room, path: str) -> str:
     while posixpath.join(place, "__init__.py") in room.ctx.base.files:
         place = posixpath.dirname(place)
     return place or "."
+
+
+def _package(room: Room, path: str) -> str:
+    inside = posixpath.relpath(posixpath.dirname(path) or ".", _import_root(room, path))
+    return "" if inside == "." else inside.replace("/", ".")
 
 
 def _conftests(room: Room, path: str) -> list[str]:
@@ -192,8 +197,11 @@ def _facts(
     }  # fmt: skip
 
 
-def _holds_here(room: Room, broken: Sequence[str]) -> bool:
-    """Whether passing tests of the same files run plainly on the base: else it is the method that fails, not the patch."""
+def _holds_here(room: Room, broken: Sequence[str], now: Told) -> bool:
+    """Whether passing tests of the same files run plainly on the base: else it is the method that fails, not the patch.
+
+    Where there are none: whether the targets themselves end otherwise on the base.
+    """
     files = {t.partition("::")[0] for t in broken}
     near = [g for g in room.attempt.guards if g.partition("::")[0] in files and "::" in g and "[" not in g][
         :5
@@ -203,7 +211,9 @@ def _holds_here(room: Room, broken: Sequence[str]) -> bool:
         room.shapes.setdefault(
             guard, {"function": parts[-1], "cls": ".".join(parts[:-1]), "indices": {}, "fixtures": []}
         )
-    if not near:
-        return True
-    told = _measure(room, near, _How(room.ctx.base, disguised=False))
-    return any(t["status"] == "done" for t in told.values())
+    told = _measure(room, near or broken, _How(room.ctx.base, disguised=False))
+    if near:
+        return any(t["status"] == "done" for t in told.values())
+    return not all(
+        told[t]["status"] == now[t]["status"] and told[t]["detail"] == now[t]["detail"] for t in broken
+    )
