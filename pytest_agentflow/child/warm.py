@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,7 +24,7 @@ from pytest_agentflow.child.hotswap import LiveCode, Swaps
 from pytest_agentflow.child.overlay import Bell, Overlay
 from pytest_agentflow.child.ran import Ran
 from pytest_agentflow.child.recompile import Refused
-from pytest_agentflow.child.warm_run import Runner, cheap_failures
+from pytest_agentflow.child.warm_run import MESSAGE, Runner, cheap_failures
 from pytest_agentflow.core.outcomes import to_top_level
 
 CHANNELS = "AGENTFLOW_WARM"  # "<fd of the nursery>,<fd of the collected server>"
@@ -41,6 +41,7 @@ class State:
     ran: Ran
     environment: Mapping[str, str]
     bell = Bell()
+    uncollected: ClassVar[dict[str, str]] = {}  # test module -> how its import ended
     modules: frozenset[str] = frozenset()  # test modules that could be collected
 
 
@@ -163,6 +164,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Why a module could not be collected: for candidates that have it as their target."""
+    report = yield
+    call = getattr(report, "call", None)
+    if STATE.role == "candidate" and call is not None and call.excinfo is not None:
+        error = call.excinfo.value
+        error = error.__cause__ or error
+        STATE.uncollected[to_top_level(collector.nodeid, STATE.setup["rootdir"])] = (
+            f"{type(error).__name__}: {error}"[:MESSAGE]
+        )
+    return report
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> object:
     """Run the candidate's items and leave, or become the server that forks candidates."""
@@ -171,7 +188,7 @@ def pytest_runtestloop(session: pytest.Session) -> object:
     if STATE.role == "candidate":
         cheap_failures()
         runner = Runner(session.config, STATE.setup["rootdir"], STATE.bell)
-        runner.run(session.items, STATE.request, STATE.modules, STATE.say)
+        runner.run(session.items, STATE.request, STATE.modules, STATE.say, STATE.uncollected)
         os._exit(0)
     return None
 
@@ -218,7 +235,7 @@ def _serve_collected(session: pytest.Session) -> None:
         run_batch(items[request["ids"][0]], live, request, runner, say)
     else:
         _lay_over(live, planned[request["n"]], request["files"])
-        runner.run([items[i] for i in request["ids"] if i in items], request, frozenset(), say)
+        runner.run([items[i] for i in request["ids"] if i in items], request, frozenset(), say, {})
     os._exit(0)
 
 

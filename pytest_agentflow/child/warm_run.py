@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -42,7 +42,14 @@ class Runner:
     def canonical(self, item: pytest.Item) -> str:
         return to_top_level(item.nodeid, self._rootdir)
 
-    def run(self, items: Sequence[pytest.Item], request: Message, modules: frozenset[str], say: Say) -> None:
+    def run(
+        self,
+        items: Sequence[pytest.Item],
+        request: Message,
+        modules: frozenset[str],
+        say: Say,
+        uncollected: Mapping[str, str],
+    ) -> None:
         """Run items in order through the whole protocol; stop as asked; `modules` are those that could be collected."""
         limits, stop, keep_going = request["cpu"], request["stop"], set(request["keep_going"])
         self._programs.watch()
@@ -59,7 +66,8 @@ class Runner:
         signal.setitimer(signal.ITIMER_PROF, 0)
         for module in (i for i in request["ids"] if "::" not in i):  # a target: it can be collected now
             outcome = Outcome.PASSED if module in modules else Outcome.ERROR
-            say({"id": module, "outcome": outcome.value, "cpu": 0.0, "message": "", "program": ""})
+            why = "" if outcome is Outcome.PASSED else uncollected.get(module, "")
+            say({"id": module, "outcome": outcome.value, "cpu": 0.0, "message": why, "program": ""})
         say({"done": True, "rung": self._bell.rung})
 
     def one(self, item: pytest.Item, following: pytest.Item | None) -> tuple[Outcome, float]:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from pytest_agentflow.adapters.warm import WarmRunner
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief, Candidate
 from pytest_agentflow.agents.search.choose import best_first, damage, merit
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
-from pytest_agentflow.agents.search.evidence import repairs, sandboxed_probe
+from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import likelier, words_of
+from pytest_agentflow.agents.search.hints import Hint, hints_of
+from pytest_agentflow.agents.search.installed import Probe, sandboxed_probe
 from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import Ranked, generate
 from pytest_agentflow.agents.search.prepare import near_first, prepare
 from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
 from pytest_agentflow.agents.search.suspicion import line_scores
+from pytest_agentflow.agents.search.upgrade import deadline, in_scope, upgraded
 from pytest_agentflow.core.model import Spend
 
 OFFERED = 5  # candidates handed to the oracle
@@ -65,11 +68,11 @@ class Search:
         paths = dict.fromkeys(path for path, _ in scores)
         read = {path: Source.read(self.brief.workspace, path) for path in paths}
         self.sources = {path: source for path, source in read.items() if source is not None}
-        if not self.sources:
+        hints = hints_of(self.brief.failures.values())
+        if not self.sources and not hints:
             self.stopped = "no suspected Python source in scope"
             return
         singles = [
-            *self._from_evidence(),
             *generate(
                 self.sources,
                 scores,
@@ -85,18 +88,27 @@ class Search:
         if self.screening is None:
             self.stopped = "no target fails when it is run by itself"
             return
-        self._search(self.screening, Frontier(singles))
+        suggested = self._upgrades(runner, self.screening.mode, hints) if hints else []
+        self._search(self.screening, Frontier([*suggested, *singles]))
 
     def _scratch(self) -> Path:
         return Path(self.config.get("scratch") or self.brief.directory / "scratch")
 
-    def _from_evidence(self) -> list[Ranked]:
-        """What the exceptions themselves suggest comes before everything else."""
+    def _upgrades(self, runner: WarmRunner, mode: str, hints: list[Hint]) -> list[Ranked]:
+        """What the exceptions themselves suggest comes before everything else, one after the other where they hide others."""
+        self.sources = in_scope(self.brief.workspace, self.brief.scope, self.sources)
+        probe, over = self._probe(), deadline(0.4 * self.brief.deadline, self.bench.cancelled)
+        edits, self.notes["upgrade"] = upgraded(runner, self.brief, mode, self.sources, probe, over)
+        found = islice(repairs(hints, self.sources, probe), EVIDENCE_MOST)
+        return [
+            *([Ranked(-6.0, edits)] if edits else []),
+            *(Ranked(-5.0 + 0.01 * n, suggested) for n, suggested in enumerate(found)),
+        ]
+
+    def _probe(self) -> Probe:
         spec = self.config["run_spec"]
         env = child_environment(spec, self.brief.workspace, self._scratch() / "probe", 0, {})
-        probe = sandboxed_probe(self.bench.sandboxed, spec.python, env)
-        found = repairs(self.brief.failures, self.sources, probe)
-        return [Ranked(-5.0 + 0.01 * n, edits) for n, edits in enumerate(found) if n < EVIDENCE_MOST]
+        return sandboxed_probe(self.bench.sandboxed, spec.python, env)
 
     def _search(self, screening: Screening, frontier: Frontier) -> None:
         """Try what the frontier holds until it is empty, time is up, or nothing better can be expected."""

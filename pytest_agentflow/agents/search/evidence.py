@@ -182,7 +182,7 @@ def _name(hint: Hint, node: ast.AST, source: Source) -> Iterator[Fix]:
             edit = _edit(source, node, *source.span(node), name, "renamed-name")
             yield ("name", name), (edit,)
     elif isinstance(node, ast.Module):
-        modules = ("typing collections itertools functools datetime pathlib os re dataclasses").split()
+        modules = "typing collections itertools functools datetime pathlib os re dataclasses".split(" ")  # noqa: SIM905
         lines = [f"import {hint.name}", *(f"from {module} import {hint.name}" for module in modules)]
         for line in lines:
             if added := _added_import(source, line):

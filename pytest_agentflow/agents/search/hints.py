@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from pytest_agentflow.core.model import Failure
 
 NO_ATTRIBUTE = re.compile(
     r"(?:module '(?P<module>[\w.]+)'|type object '(?P<cls>\w+)'|'?(?P<type>[\w.]+)'? object)"
@@ -51,6 +54,12 @@ class Hint:
     name: str
     where: str = ""  # module, type or function
     meant: tuple[str, ...] = ()  # dotted names, likeliest first
+
+
+def hints_of(failures: Iterable[Failure]) -> list[Hint]:
+    """The different hints that failures hold."""
+    found = (read(f"{failure.kind}: {failure.message}") for failure in failures)
+    return list(dict.fromkeys(hint for hint in found if hint))
 
 
 def read(message: str) -> Hint | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-Probe = Callable[[Sequence[str]], Mapping[str, Any]]
+Probe = Callable[[Sequence[str], Sequence[str]], Mapping[str, Any]]  # modules, names wanted
 
 # Other people's code runs there, never here. Per module asked about: its names, where in its package (and in the commonest
 # modules of the standard library) each name lives, the members of its classes, and the parameters of what can be called.
@@ -76,12 +77,11 @@ print(json.dumps(told))
 """
 
 
-def sandboxed_probe(
-    start: Callable[..., Any], python: str, env: Mapping[str, str], wanted: Sequence[str] = ()
-) -> Probe:
+def sandboxed_probe(start: Callable[..., Any], python: str, env: Mapping[str, str]) -> Probe:
     """Ask the project's own interpreter, inside the attempt's sandbox; no answer is an answer too."""
 
-    def probe(modules: Sequence[str], wanted: Sequence[str] = wanted) -> Mapping[str, Any]:
+    @cache
+    def ask(modules: tuple[str, ...], wanted: tuple[str, ...]) -> Mapping[str, Any]:
         argv = [python, "-c", PROBE, ",".join(modules), *wanted]
         try:
             process = start(
@@ -93,4 +93,4 @@ def sandboxed_probe(
             return {}
         return told
 
-    return probe
+    return lambda modules, wanted: ask(tuple(modules), tuple(wanted))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_agentflow.adapters.warm import FRESH, Job, Limits, WarmRunner
+from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.hints import Hint, read
@@ -22,25 +24,56 @@ STEPS = 8  # complaints one behind the other
 TRIES = 60  # edits for one complaint
 BRANCHES = 2  # ways on from one complaint
 FILES, SIZE = 400, 400_000  # what is read of a project beyond the suspects
+TARGETS = 12  # failing tests that are followed
 TEST_PARTS = ("test", "conftest")
 
-Judge = Callable[[Mapping[str, bytes], str], tuple[bool, str]]  # files, test -> passed, message
+Files = Mapping[str, bytes]
+Judge = Callable[[Files, str], tuple[bool, str]]  # files, test -> passed, message
+
+
+def upgraded(
+    runner: WarmRunner,
+    brief: Brief,
+    mode: str,
+    base: Mapping[str, Source],
+    probe: Probe,
+    over: Callable[[], bool],
+) -> tuple[tuple[Edit, ...], dict[str, object]]:
+    """The edits under which the complaints of all targets were answered one after the other, and how that went."""
+
+    def judge(files: Files, test: str) -> tuple[bool, str]:
+        limits = Limits(default=5.0, wall=30.0)
+        runner.submit(Job(files, (test,), limits, mode if "::" in test else FRESH))
+        verdict = runner.next()[1]
+        return verdict.green([test]), verdict.messages.get(test, "")
+
+    chase, now = Chase(base, probe, judge, over), dict(base)
+    for test in brief.attempt.visible[:TARGETS]:
+        failure = brief.failures.get(test)
+        message = f"{failure.kind}: {failure.message}" if failure else ""
+        if chase.tried:
+            green, message = judge(_changed(base, now), test)
+            if green or over():
+                continue
+        now = chase.run(test, message, now) or now
+    notes: dict[str, object] = {"tried": chase.tried, "answered": [line[:200] for line in chase.said]}
+    return as_edits(base, now), notes
 
 
 @dataclass
 class Chase:
     """The way from one failing test's message to files under which it passes."""
 
-    sources: Mapping[str, Source]
+    base: Mapping[str, Source]
     probe: Probe
     judge: Judge
     over: Callable[[], bool]
     tried: int = 0
     said: list[str] = field(default_factory=list)  # the complaints that were answered
 
-    def run(self, test: str, message: str) -> dict[str, Source] | None:
+    def run(self, test: str, message: str, now: dict[str, Source]) -> dict[str, Source] | None:
         """The changed files, or None when a complaint stays unanswered."""
-        return self._step(test, message, dict(self.sources), STEPS)
+        return self._step(test, message, now, STEPS)
 
     def _step(
         self, test: str, message: str, sources: dict[str, Source], left: int
@@ -56,7 +89,7 @@ class Chase:
             if files is None:
                 continue
             now = {**sources, **files}
-            green, told = self.judge(_changed(self.sources, now), test)
+            green, told = self.judge(_changed(self.base, now), test)
             self.tried += 1
             if green:
                 self.said.append(message)
@@ -99,13 +132,17 @@ def as_edits(base: Mapping[str, Source], now: Mapping[str, Source]) -> tuple[Edi
     for path, source in now.items():
         old = base[path].text
         if source.text != old:
-            start = len(os.path.commonprefix([old, source.text]))
+            start = _alike(old, source.text)
             rest_old, rest_new = old[start:], source.text[start:]
-            end = len(os.path.commonprefix([rest_old[::-1], rest_new[::-1]]))
+            end = _alike(rest_old[::-1], rest_new[::-1])
             text = rest_new[: len(rest_new) - end]
             line = old.count("\n", 0, start) + 1
             edits.append(Edit(path, start, len(old) - end, text, "upgraded-api", line, 3.0))
     return tuple(edits)
+
+
+def _alike(a: str, b: str) -> int:
+    return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def in_scope(workspace: Path, scope: Iterable[str], known: Mapping[str, Source]) -> dict[str, Source]:
