@@ -229,6 +229,15 @@ class Settings(Mapping[str, Any]):
         return cls(values, data["sections"])
 
 
+TABLES = (
+    "agents",
+    "prices",
+    "budget",
+    "plugins",
+    "gate",
+)  # of [tool.agentflow]; everything else there is an option
+
+
 def convert(option: Option, raw: Any, where: str) -> Any:
     """One raw value of the command line, an ini file or TOML in its type. Raises AgentflowError naming the place."""
     if raw is None or (option.kind == "optional" and not isinstance(raw, str)):
@@ -256,11 +265,13 @@ def resolve(
     values = {option.dest: option.default for option in OPTIONS}
     sections = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     for key, raw in table.items():
-        if key in sections:
+        if key in sections and key in TABLES:
             continue
-        option = _named(key)
+        option = None if key in sections else _named(key)
         if option is None:
-            raise AgentflowError(f"[tool.agentflow] in {pyproject} has no key {key!r}.", _nearest(key))
+            raise AgentflowError(
+                f"[tool.agentflow] in {pyproject} has no key {key!r}.", _nearest(key, key in sections)
+            )
         values[option.dest] = convert(option, raw, f"[tool.agentflow] {key}")
     for source, prefix in ((ini, "ini option "), (command_line, "--")):
         for dest, raw in source.items():
@@ -275,10 +286,10 @@ def _named(key: str) -> Option | None:
     return BY_DEST.get(dest) or BY_DEST.get(f"agent_{dest}")
 
 
-def _nearest(key: str) -> str:
+def _nearest(key: str, is_table: bool) -> str:
     import difflib
 
-    known = [option.name.removeprefix("agent-") for option in OPTIONS]
+    known = list(TABLES) if is_table else [option.name.removeprefix("agent-") for option in OPTIONS]
     close = difflib.get_close_matches(key.replace("_", "-"), known, 1)
     return f"Did you mean {close[0]!r}?" if close else "docs/reference/options.md lists the keys."
 

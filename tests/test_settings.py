@@ -23,6 +23,7 @@ def test_the_command_line_wins_over_ini_over_pyproject_over_default() -> None:
         ({"agent_deadline": "soon"}, {}, "no duration"),
         ({"agent_apply": "there"}, {}, "none of tree, branch, none"),
         ({}, {"retires": 3}, "Did you mean 'retries'"),
+        ({}, {"agent": {"anthropic": {}}}, "Did you mean 'agents'"),
     ],
 )
 def test_a_bad_value_names_the_place_and_the_remedy(ours: dict, table: dict, words: str) -> None:

@@ -10,6 +10,7 @@ from pytest_agentflow.adapters import organisation, prices
 from pytest_agentflow.agents import registry
 from pytest_agentflow.agents.anthropic import BASE_URL, HOSTS, KEY, AnthropicAgent, check_host
 from pytest_agentflow.agents.command import CommandAgent
+from pytest_agentflow.core.budget import Caps
 from pytest_agentflow.core.consent import Decision, Situation, decide
 from pytest_agentflow.errors import AgentflowError
 
@@ -41,11 +42,12 @@ def preflight(
     attempts: int | None = None,
     secrets: Mapping[str, str] | None = None,
     reviewers: int | None = None,
+    caps: Caps | None = None,
 ) -> Decision:
     """Resolve and check every agent of the cascade; raises AgentflowError for whatever must be settled first.
 
     `configs` holds each agent's section, the general options merged in, and the reviewers' as `reviewer`; `secrets`
-    what the controller holds. Reviewers of free agents' patches cost money too, so they need the same consent.
+    what the controller holds; `caps` those of units and attempts. Reviewers of free agents' patches cost money too, so they need the same consent.
     """
     agents = {name: registry.resolve(name, configs.get(name, {})) for name in cascade}
     if reviewers and not any(agent.paid for agent in agents.values()):
@@ -67,7 +69,7 @@ def preflight(
     decision = decide(situation, organisation.load(environ))
     if secrets is not None:
         decision = _usable(decision, asked, agents, secrets, environ)
-    if decision.usd is not None:
+    if decision.usd is not None or (caps is not None and caps.money):
         for name in decision.agents:
             _priced(name, agents[name], configs.get(name, {}))
         if reviewers != 0 and decision.paid:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_agentflow.core.model import Spend
+from pytest_agentflow.errors import AgentflowError
 
 NANO = 1_000_000_000
 PROBE = "probe"  # the account of the calls that are made before a fan-out
@@ -41,6 +42,28 @@ class Caps:
     def money(self) -> bool:
         """True when some bound is in dollars, so every call must have a price."""
         return any(cap.usd is not None for cap in (self.run, self.unit, self.attempt))
+
+
+def read_caps(run: Cap, table: Mapping[str, Any]) -> Caps:
+    """The run's cap with those of `[tool.agentflow.budget.unit]` and `[tool.agentflow.budget.attempt]`.
+
+    Raises AgentflowError for a key that is not known: a misspelt limit limits nothing.
+    """
+    scopes = {}
+    for scope, limits in table.items():
+        where = f"[tool.agentflow.budget.{scope}]"
+        if scope not in ("unit", "attempt") or not isinstance(limits, Mapping):
+            raise AgentflowError(
+                f"[tool.agentflow.budget] has no table {scope!r}.", "It has unit and attempt."
+            )
+        known = ("tokens", "usd", "seconds", *(("attempts",) if scope == "unit" else ()))
+        for name, value in limits.items():
+            if name not in known:
+                raise AgentflowError(f"{where} has no key {name!r}.", f"It has {', '.join(known)}.")
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise AgentflowError(f"{where}: {name} = {value!r} is not a number of at least 0.")
+        scopes[scope] = Cap(**limits)
+    return Caps(run, **scopes)
 
 
 @dataclass(frozen=True, slots=True)

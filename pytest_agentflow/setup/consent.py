@@ -7,6 +7,7 @@ import sys
 
 from pytest_agentflow import hookspecs
 from pytest_agentflow.agents import preflight
+from pytest_agentflow.core.budget import Cap, read_caps
 from pytest_agentflow.core.consent import Decision
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.settings import Settings
@@ -39,6 +40,7 @@ def consented(request: Request, settings: Settings) -> Settings:
         attempts=settings.agent_max_attempts,
         secrets=None if settings.agent_plan else request["secrets"],
         reviewers=settings.agent_reviewers,
+        caps=read_caps(Cap(), settings.sections.get("budget", {})),
     )
     for note in decision.notes:
         sys.stderr.write(f"agentflow: {note}\n")

@@ -9,8 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_agentflow.core.budget import NANO, PROBE, Cap, Caps, Ledger, Refusal, Reservation, nano_dollars
+from pytest_agentflow.core.budget import (
+    NANO,
+    PROBE,
+    Cap,
+    Caps,
+    Ledger,
+    Refusal,
+    Reservation,
+    nano_dollars,
+    read_caps,
+)
 from pytest_agentflow.core.model import Spend
+from pytest_agentflow.errors import AgentflowError
 
 LANES = 16
 
@@ -30,6 +41,27 @@ def held(book: Ledger, **asked: float) -> Reservation:
     )
     assert isinstance(got, Reservation), got
     return got
+
+
+def test_units_and_attempts_have_caps_of_their_own_and_a_misspelt_one_is_refused() -> None:
+    caps = read_caps(Cap(usd=1.0), {"unit": {"usd": 0.3, "attempts": 2}, "attempt": {"tokens": 50}})
+    book = Ledger(caps)
+    assert book.begin("r1-a1", "c1") is None
+    assert isinstance(book.reserve("r1-a1", tokens=60, usd=0.1), Refusal)
+    assert isinstance(book.reserve("r1-a1", tokens=10, usd=0.2), Reservation)
+    assert book.begin("r1-a1-2", "c1") is None
+    refused = book.reserve("r1-a1-2", tokens=10, usd=0.2)
+    assert isinstance(refused, Refusal)
+    assert refused.scope == "unit"
+    assert caps.money
+    for table, words in (
+        ({"lane": {}}, "no table 'lane'"),
+        ({"unit": {"dollars": 1}}, "no key 'dollars'"),
+        ({"attempt": {"usd": "1"}}, "not a number"),
+        ({"attempt": {"attempts": 1}}, "no key 'attempts'"),
+    ):
+        with pytest.raises(AgentflowError, match=words):
+            read_caps(Cap(), table)
 
 
 def test_calls_beside_the_attempts_are_charged_and_not_counted_as_one_also_after_a_restart() -> None:
