@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -17,14 +17,14 @@ from types import TracebackType
 from typing import Any
 
 from pytest_agentflow.adapters import sandbox
+from pytest_agentflow.adapters.fork_results import Fold
 from pytest_agentflow.adapters.sessions import RunSpec, child_environment, session_argv
 from pytest_agentflow.adapters.treeguard import TreeGuard
-from pytest_agentflow.child.conditions import start_load, stop_load
 from pytest_agentflow.child.forkserver import VARIABLE
+from pytest_agentflow.child.load import start_load, stop_load
 from pytest_agentflow.core.conditions import Conditions
-from pytest_agentflow.core.executions import Execution, Job, Step
-from pytest_agentflow.core.model import Failure, Frame, Outcome, SessionRecord, TestResult
-from pytest_agentflow.core.outcomes import outcome_of
+from pytest_agentflow.core.executions import Execution, Job
+from pytest_agentflow.core.model import SessionRecord
 from pytest_agentflow.errors import AgentflowError
 
 START_TIMEOUT = 120.0
@@ -268,7 +268,7 @@ class ForkServer:
     def _wave(self, jobs: Sequence[Job]) -> list[Execution]:
         if self._session is None:
             self._session, _ = self._launch(fork=True)
-        folds = {next(self._numbers): _Fold(job) for job in jobs}
+        folds = {next(self._numbers): Fold(job) for job in jobs}
         for number, fold in folds.items():
             self._session.channel.settimeout(None)
             self._session.channel.sendall(self._message(number, fold.job))
@@ -288,7 +288,7 @@ class ForkServer:
         if tuple(hello["ids"]) != self.collected:
             session.close()
             return Execution(job, (), "another collection")
-        fold, number, began = _Fold(job), next(self._numbers), time.monotonic()
+        fold, number, began = Fold(job), next(self._numbers), time.monotonic()
         session.channel.sendall(self._message(number, job))
         mark, timeout = began, False
         try:
@@ -305,62 +305,3 @@ class ForkServer:
         fold.end = {"status": session.process.returncode, "timeout": timeout, "cpu": 0.0}
         fold.end["wall"] = time.monotonic() - began
         return fold.finish(self.collected)
-
-
-class _Fold:
-    """Gathers one job's messages."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.steps: list[Step] = []
-        self.current: int | None = None
-        self.broken: str | None = None
-        self.end: dict[str, Any] | None = None
-
-    def add(self, message: Mapping[str, Any]) -> None:
-        match message["e"]:
-            case "start":
-                self.current = message["i"]
-            case "done":
-                nodeid = self.job.ids[len(self.steps)]
-                self.steps.append(step_of(nodeid, message))
-                self.current = None
-            case "broken":
-                self.broken = message["why"]
-            case "end":
-                self.end = dict(message)
-
-    def finish(self, collected: Sequence[str]) -> Execution:
-        steps, problem = list(self.steps), self.broken
-        if self.end is None:
-            return Execution(self.job, tuple(steps), "the collected session died")
-        if self.current is not None and self.broken is None:
-            nodeid = collected[self.current]
-            outcome = Outcome.TIMEOUT if self.end["timeout"] else Outcome.CRASHED
-            text = "the harness ended it" if self.end["timeout"] else f"exit status {self.end['status']}"
-            failure = Failure("call", outcome.value, text)
-            steps.append(Step(TestResult(nodeid, outcome, self.end["wall"], failure=failure)))
-        return Execution(self.job, tuple(steps), problem, self.end["cpu"], self.end["wall"])
-
-
-def step_of(nodeid: str, message: Mapping[str, Any]) -> Step:
-    """One test's message as a record."""
-    phases = [(when, outcome, xfail) for when, outcome, xfail, _ in message["phases"]]
-    failure = None
-    if raw := message.get("failure"):
-        frames = tuple(Frame(*frame) for frame in raw.get("frames", ()))
-        failure = Failure(raw["phase"], raw["kind"], raw["message"], frames, raw.get("text", ""))
-    result = TestResult(
-        nodeid,
-        outcome_of(phases),
-        sum(duration for *_, duration in message["phases"]),
-        tuple((when, outcome) for when, outcome, _ in phases),
-        failure,
-    )
-    return Step(
-        result,
-        uses=tuple(message.get("uses", ())),
-        writes=tuple(message.get("writes", ())),
-        made=tuple(message.get("made", ())),
-        at=message["at"],
-    )

@@ -14,7 +14,7 @@ import pytest
 STARTER = """
 import sys, time
 from pathlib import Path
-from pytest_agentflow.child.conditions import start_load
+from pytest_agentflow.child.load import start_load
 print(*(p.pid for p in start_load(1, sys.argv[1])), flush=True)
 time.sleep(60)
 """
