@@ -29,7 +29,7 @@ SUSPECT = {
     "operand-dropped": 0.2,
     "missing-slice": 0.5,
 }
-FORGOTTEN = 2.0  # a parameter or variable that nothing reads any more
+FORGOTTEN = 2.5  # a parameter or variable that nothing reads any more
 FALLS_THROUGH = 0.8  # a function that returns values can now end without one
 
 

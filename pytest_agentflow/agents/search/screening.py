@@ -11,7 +11,7 @@ from pytest_agentflow.agents.search.edits import Edit
 from pytest_agentflow.core.model import Outcome
 
 FAST_GUARDS = 12  # guards run together with the targets: the last ones that refused a candidate
-BATCH_SIZE = 32  # candidates that share a process while they are only screened out
+BATCH_SIZE = 48  # candidates that share a process while they are only screened out
 PATIENCE = 24  # candidates disturbed by an earlier one of their batch before batches are given up
 SLACK = 20.0  # CPU time allowed per test, times what it took on the base
 LEAST, MOST = 0.05, 20.0  # … but at least and at most that many seconds
