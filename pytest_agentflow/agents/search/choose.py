@@ -27,7 +27,7 @@ SUSPECT = {
     "wrong-condition": 0.3,
     "string": 0.1,
     "operand-dropped": 0.2,
-    "missing-slice": 0.5,
+    "missing-slice": 0.6,
 }
 FORGOTTEN = 2.5  # a parameter or variable that nothing reads any more
 FALLS_THROUGH = 0.8  # a function that returns values can now end without one
