@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_agentflow.child.recorder_output import Output
+from pytest_agentflow.child.recorder_rendering import Rendering
 from pytest_agentflow.child.recorder_scope import Scope
+from pytest_agentflow.child.recorder_watch import Watch
 
 ENVIRONMENT = "AGENTFLOW_RECORDER"
 NAME = "agentflow-child-recorder"
@@ -60,10 +62,14 @@ class Recorder:
         self.fixtures: dict[int, int] = {}  # id of a live fixture definition of wider scope -> its number
         self.resting: dict[int, tuple[str, int]] = {}  # whom a fixture's teardown interrupted
         self.setups = 0
+        self.rendering = Rendering(lambda: self.switch("outside"), lambda before: self.switch(*before))
+        self.watch = Watch(self._save)
         self.started = False
 
     def start(self) -> None:
         self.started = True
+        self.watch.start()
+        self.rendering.start()
         self.engine.start()
 
     # whose lines ---------------------------------------------------------------------------------
@@ -88,13 +94,20 @@ class Recorder:
         self.output.edges(*owner, edges)
         self.output.lines(*owner, {p: {n for pair in e for n in pair if n > 0} for p, e in edges.items()})
 
+    def _save(self) -> None:
+        """Write down what the owner has reached so far."""
+        self.switch(*self.owner)
+        self.output.flush()
+
     def _phase(self, kind: str, item: pytest.Item) -> Generator[None, Any, Any]:
         self.switch(kind, self.output.test(self.canonical(item.nodeid)))
+        self.watch.arm()
         self.engine.resume()
         try:
             return (yield)
         finally:
             self.engine.pause()
+            self.watch.disarm()
             self.switch("outside")
 
     # hooks ---------------------------------------------------------------------------------------
@@ -133,6 +146,15 @@ class Recorder:
         self.output.uses(self.output.test(self.canonical(item.nodeid)), used)
         self.output.flush()
         return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self) -> Generator[None, Any, Any]:
+        """A subtest is reported while its test runs: putting its failure into words is nobody's either."""
+        before = self.switch("outside")
+        try:
+            return (yield)
+        finally:
+            self.switch(*before)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
@@ -180,6 +202,8 @@ class Recorder:
         self.engine.pause()
         self.switch("outside")
         self.engine.stop()
+        self.watch.stop()
+        self.rendering.stop()
         if self.engine.note:
             self.output.note(self.engine.note)
         self.output.flush()

@@ -255,6 +255,24 @@ def test_a_rerun_test_keeps_what_all_its_runs_reached(project: Path) -> None:
     assert {LOW_TAKEN, HIGH} <= lines(coverage, "test_it")
 
 
+def test_what_only_puts_a_failure_into_words_belongs_to_no_test(project: Path) -> None:
+    shown = "class Shown:\n    def __repr__(self):\n        return 'shown'\n"
+    (project / "pkg" / "__init__.py").write_text(shown)
+    (project / FILE).write_text(
+        "import unittest\nfrom pkg import Shown\n\n\ndef test_plain():\n    assert Shown() == [Shown()]\n\n\n"
+        "class TestOld(unittest.TestCase):\n    def test_equal(self): self.assertEqual([Shown()], [1])\n\n"
+        "    def test_in(self): self.assertIn(1, {2: Shown()})\n\n"
+        "    def test_sub(self):\n        with self.subTest(): self.assertIs(Shown(), None)\n\n\n"
+        "def test_asks_for_it():\n    assert repr(Shown()) == 'other'\n"
+    )
+    coverage, done = session(project)
+    assert "5 failed" in done.stdout
+    assert "shown" in done.stdout
+    for test in ("test_plain", "TestOld::test_equal", "TestOld::test_in", "TestOld::test_sub"):
+        assert lines(coverage, test) == set(), test
+    assert lines(coverage, "test_asks_for_it") == {3}
+
+
 def test_a_crash_loses_only_the_test_that_crashed(project: Path) -> None:
     (project / FILE).write_text(
         "import os\nfrom pkg import low\n\n\ndef test_before():\n    low(1)\n\n\ndef test_dies():\n    os._exit(7)\n"
@@ -262,6 +280,19 @@ def test_a_crash_loses_only_the_test_that_crashed(project: Path) -> None:
     coverage, done = session(project)
     assert done.returncode == 7
     assert lines(coverage, "test_before") == {5, LOW_NOT}
+
+
+def test_a_test_that_spins_until_it_is_killed_keeps_its_lines(project: Path) -> None:
+    (project / "conftest.py").write_text(
+        "import pytest_agentflow.child.recorder_watch as w\nw.SECONDS = 0.2\n"
+    )
+    (project / FILE).write_text(
+        "import os, time\nfrom pkg import low\n\n\ndef test_spins():\n    low(9)\n    start = time.process_time()\n"
+        "    while time.process_time() - start < 1:\n        pass\n    os.kill(os.getpid(), 9)\n"
+    )
+    coverage, done = session(project)
+    assert done.returncode < 0
+    assert LOW_TAKEN in lines(coverage, "test_spins")
 
 
 def test_a_fork_of_the_tested_code_does_not_speak_for_the_session(project: Path) -> None:
