@@ -40,7 +40,6 @@ class Lab:
         self.budget, self.progress = budget, progress
         self.began = time.monotonic()
         self.clock = float(int(time.time()))
-        self.random = random.Random(0)
         self.seeds = spread_seeds(MOST_SEEDS)
         self.table = Table()
         self.cpu = 0.0
@@ -54,6 +53,7 @@ class Lab:
         self.open(0).close()
         self.base = self.open(0)
         self.tests = self.base.collected
+        self.random = random.Random("\n".join(self.tests))  # two suites must not share their luck
         self.load_factor = 8
         self.share = 1.0  # of the budget that may be spent by now: what comes later has its part kept
         if not self.base.forks:
