@@ -217,10 +217,17 @@ def _case(identity: str, group: list[_Raw], repeats: str) -> Case:
     whole = first.name in ("", first.classname)  # Surefire: a class that could not be set up
     if first.attempts[-1].bad and (whole or _FIXTURE.search(first.name)):  # the tests behind it never ran
         first.attempts = (*first.attempts[:-1], replace(first.attempts[-1], cause="suite"))
-    attempts = first.attempts if len(group) == 1 else _merged(group, repeats == "retries")
+    told = _worst_copies(group) if repeats == "copies" else group
+    attempts = told[0].attempts if len(told) == 1 else _merged(told, repeats == "retries")
     line = int(first.line) if first.line.isdecimal() and len(first.line) < 9 else 0
     time = first.time if len(group) == 1 else sum(raw.time for raw in group)
     return Case(identity, attempts, time, first.file, line, len(group) if repeats == "copies" else 1)
+
+
+def _worst_copies(group: list[_Raw]) -> list[_Raw]:
+    """Another test's pass does not make a failure of the same name flaky."""
+    red = any(raw.attempts[-1].bad for raw in group)
+    return [raw for raw in group if raw.attempts != (PASS,)] if red else group
 
 
 def _merged(group: list[_Raw], retries: bool) -> tuple[Execution, ...]:

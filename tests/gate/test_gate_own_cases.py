@@ -701,3 +701,19 @@ def test_n73_a_word_that_ends_in_try_or_part_is_no_label(bench: Bench) -> None:
     assert bench.run(*copied).code == 2, (
         "two reports of the same tests, and no word that one is a second attempt"
     )
+
+
+def test_n75_a_copy_that_passes_does_not_make_a_failing_one_flaky(bench: Bench) -> None:
+    rows = '<testcase classname="c" name="adds"><failure/></testcase><testcase classname="c" name="adds"/>'
+    report = f'<testsuites name="jest tests"><testsuite name="c">{rows}</testsuite></testsuites>'
+    result = bench.gate(report, "--flaky", "allow")
+    assert result.code == 1
+    assert result.status("c::adds") == "failed"
+
+
+def test_n76_an_attempt_repeated_by_gradle_is_a_retry(bench: Bench) -> None:
+    rows = '<testcase name="a" classname="C"><failure/></testcase><testcase name="a" classname="C"/>'
+    attributes = 'name="C" tests="2" skipped="0" failures="1" errors="0" timestamp="2026-11-21T06:23:35" hostname="h" time="0.1"'
+    report = f"<testsuite {attributes}>{rows}</testsuite>"
+    assert bench.gate(report).code == 1
+    assert bench.gate(report, "--flaky", "allow").code == 0

@@ -16,11 +16,11 @@ FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "junit"
 EXPECTED = {
     "bun": ("bun", 2, 1, 0, 2, 0),
     "gotestsum": ("gotestsum", 2, 3, 1, 1, 0),
-    "gradle": ("generic", 2, 1, 0, 1, 0),
+    "gradle": ("gradle", 2, 1, 0, 1, 0),
     "gtest": ("gtest", 2, 2, 0, 2, 0),
     "jest": ("jest", 3, 1, 0, 1, 0),
     "nextest": ("nextest", 3, 3, 1, 0, 0),
-    "node": ("node", 2, 1, 1, 1, 1),
+    "node": ("node", 2, 2, 0, 1, 1),
     "pytest-collection-error": ("pytest", 0, 1, 0, 0, 0),
     "pytest-rerunfailures": ("pytest", 3, 5, 1, 2, 1),
     "pytest-xdist-crash": ("pytest", 6, 2, 0, 0, 0),
