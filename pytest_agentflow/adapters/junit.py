@@ -1,8 +1,7 @@
 """What does this JUnit report say about each test, attempt by attempt, and what about it cannot be trusted?
 
-Cases are read through junitparser's xunit2 flavour (the base flavour takes a `<flakyFailure>` for a pass). What junitparser
-drops without a word is caught by the walk around it: cases directly under `<testsuites>`, failures outside any case,
-`status="notrun"`, unknown elements, counters that contradict the cases.
+What junitparser drops without a word is caught by the walk around it: cases directly under `<testsuites>`, failures outside
+any case, `status="notrun"`, unknown elements, counters that contradict the cases.
 """
 
 from __future__ import annotations
@@ -12,24 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import Element
 
-from junitparser import Error, Failure, Skipped, xunit2
-
 from pytest_agentflow.adapters import oracle_files
+from pytest_agentflow.adapters.junit_attempts import MESSAGE_LIMIT, attempts_of, red_of, skips
 from pytest_agentflow.adapters.junit_counters import contradictions, surplus
 from pytest_agentflow.adapters.junit_xml import Refused, Suite, Walk, walk
 from pytest_agentflow.adapters.oracle_files import Oracle
 from pytest_agentflow.core.gate.identity import join
 from pytest_agentflow.core.gate.labels import labels
 from pytest_agentflow.core.gate.records import PASS, Case, Execution, Problem, ProblemKind, Report
-from pytest_agentflow.core.gate.signature import exception_line, kind_of
+from pytest_agentflow.core.gate.signature import kind_of
 from pytest_agentflow.core.model import Outcome
 
-MESSAGE_LIMIT = 2000
-_INTERIM = (xunit2.FlakyFailure, xunit2.FlakyError, xunit2.RerunFailure, xunit2.RerunError)
-_CRASH = re.compile(r"\bworker '[^']*' crashed while running|\bcrashed\b.*\bsignal\b|^test abort", re.I)
 # What unittest, jest and others report in place of the tests that could not even begin.
 _FIXTURE = re.compile(
     r"^(?:setUp|tearDown)(?:Class|Module) \(|Test suite failed to run$|^(?:classMethod|initializationError)$"
@@ -43,13 +37,6 @@ _COMMIT_KEYS = (
     "GITHUB_SHA",
     "GIT_COMMIT",
 )
-_BAD_STATUS = {
-    "failed", "fail", "failure", "error", "errored", "broken", "crashed", "crash", "aborted", "abort", "timeout", "timedout", "timed out",
-}  # fmt: skip
-_SKIP_STATUS = {
-    "notrun", "not run", "not_run", "skipped", "skip", "disabled", "ignored", "suppressed", "pending", "todo", "inconclusive", "filtered",
-}  # fmt: skip
-_CASE_CHILDREN = {"failure", "error", "skipped", "flakyFailure", "flakyError", "rerunFailure", "rerunError"}
 
 
 @dataclass(slots=True)
@@ -108,99 +95,11 @@ def _raw(element: Element, suites: list[Suite]) -> _Raw:
     get = element.attrib.get
     names = [s.attrs.get("name", "") for s in suites if s.tag == "testsuite"]
     file = get("file") or next((s.attrs["file"] for s in reversed(suites) if s.attrs.get("file")), "")
-    attempts = _attempts(element)
+    attempts = attempts_of(element)
     return _Raw(
         get("classname", ""), get("name", ""), file, get("line", ""), " > ".join(names), names[-1] if names else "",
-        _seconds(get("time", "")), attempts, _red(element, attempts), _skips(element, attempts),
+        _seconds(get("time", "")), attempts, red_of(element, attempts), skips(element, attempts),
     )  # fmt: skip
-
-
-def _testcase(element: Element) -> Any:
-    return xunit2.TestCase.fromelem(element)  # type: ignore[no-untyped-call]
-
-
-def _red(element: Element, attempts: tuple[Execution, ...]) -> int:
-    """Every subtest that failed is counted, and has a child of its own."""
-    if not len(element):
-        return attempts[-1].bad
-    return (
-        sum(child.tag in ("failure", "error") or _unknown_failure(child) for child in element)
-        or attempts[-1].bad
-    )
-
-
-def _skips(element: Element, attempts: tuple[Execution, ...]) -> bool:
-    return attempts[-1].outcome is Outcome.SKIPPED or (
-        len(element) > 0 and element.find("skipped") is not None
-    )
-
-
-def _unknown_failure(child: Element) -> bool:
-    tag = child.tag.lower()
-    return child.tag not in _CASE_CHILDREN and ("fail" in tag or "error" in tag)
-
-
-def _attempts(element: Element) -> tuple[Execution, ...]:
-    """The executions that one case tells of: interim results first, the final one last."""
-    status = (element.get("status") or "").lower()
-    outcome = (element.get("result") or "").lower()
-    if not len(element):
-        return (_by_status(status, outcome),)
-    status = next((word for child in element if (word := child.tag.lower()) in _SKIP_STATUS), status)
-    interim: list[Execution] = []
-    final: list[Execution] = []
-    for entry in _testcase(element):
-        if isinstance(entry, _INTERIM):
-            interim.append(_execution(entry, Outcome.ERROR if "Error" in entry._tag else Outcome.FAILED))
-        elif isinstance(entry, (Failure, Error)):
-            final.append(_execution(entry, Outcome.ERROR if isinstance(entry, Error) else Outcome.FAILED))
-        elif isinstance(entry, Skipped):
-            final.append(_skipped(entry))
-    final += [
-        Execution(Outcome.FAILED, child.tag[:80], (child.text or "")[:MESSAGE_LIMIT])
-        for child in element
-        if _unknown_failure(child)
-    ]
-    return (*interim, _worst(final) if final else _by_status(status, outcome))
-
-
-def _worst(entries: list[Execution]) -> Execution:
-    """Several results inside one case are one execution: a todo is expected to fail, else the first red one."""
-    expected = [e for e in entries if e.cause == "todo"]
-    return expected[0] if expected else next((e for e in entries if e.bad), entries[0])
-
-
-def _by_status(status: str, result: str) -> Execution:
-    if status in _BAD_STATUS or result in _BAD_STATUS:
-        return Execution(Outcome.FAILED, message=f"status {status or result}, no details")
-    if status in _SKIP_STATUS or result in _SKIP_STATUS:
-        return Execution(Outcome.SKIPPED, message=f"not run ({status or result})")
-    return PASS
-
-
-def _execution(entry: xunit2.InterimResult | Failure | Error, outcome: Outcome) -> Execution:
-    message = (entry.message or entry.text or entry.type or "").strip()[:MESSAGE_LIMIT]
-    if message == "Failed":  # gotestsum says no more; what failed is in the text, between go test's own lines
-        lines = (line.strip() for line in (entry.text or "").splitlines())
-        message = next((x for x in lines if x and not x.startswith(("===", "---"))), message)[:MESSAGE_LIMIT]
-    if _CRASH.search(message) or _CRASH.search(entry.type or ""):
-        return Execution(Outcome.CRASHED, "crash", message, "crash")
-    cause = "collection" if message == "collection failure" else ""
-    if cause:
-        message = (exception_line(entry.text or "") or message)[:MESSAGE_LIMIT]
-    if message.startswith('failed on teardown with "'):
-        cause = "teardown"
-    return Execution(outcome, kind_of(entry.type or "", message), message, cause)
-
-
-def _skipped(entry: Skipped) -> Execution:
-    message = (entry.message or entry.text or "").strip()[:MESSAGE_LIMIT]
-    if entry.type == "todo":
-        return Execution(Outcome.XFAILED, message=message, cause="todo")
-    if "xfail-marked test passes unexpectedly" in message:
-        return Execution(Outcome.FAILED, "XPASS", message)
-    expected = entry.type in ("pytest.xfail", "XFAIL")  # pytest's and unittest-xml-reporting's
-    return Execution(Outcome.XFAILED if expected else Outcome.SKIPPED, message=message)
 
 
 def _fold(raws: list[_Raw], oracle: Oracle) -> list[Case]:
