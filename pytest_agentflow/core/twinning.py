@@ -248,7 +248,8 @@ def turn(module: ast.Module, runtime_module: str) -> dict[int, Site]:
             break
         position += 1
     line = module.body[position].lineno if position < len(module.body) else 1
-    runtime = ast.Import([ast.alias(runtime_module, RUNTIME)], lineno=line, col_offset=0)
+    where = {"lineno": line, "end_lineno": line, "col_offset": 0, "end_col_offset": 0}
+    runtime = ast.Import([ast.alias(runtime_module, RUNTIME, **where)], **where)
     module.body.insert(position, runtime)
     # `import a.b as c` binds c to the submodule
     ast.fix_missing_locations(module)

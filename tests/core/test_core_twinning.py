@@ -39,6 +39,15 @@ def test_an_assertion_is_turned_in_every_way_that_must_make_it_fail(
 
 
 @pytest.mark.parametrize(
+    "head", ["", "# a comment\n\n", '"""Words."""\n', "from __future__ import annotations\n\n\n"]
+)
+def test_a_turned_module_compiles_whatever_comes_first(head: str) -> None:
+    module = ast.parse(head + "import os\n\n\ndef test_x():\n    assert f(1) == 2\n")
+    assert turn(module, "runtime")
+    compile(module, "test_x.py", "exec")
+
+
+@pytest.mark.parametrize(
     "value", [1, -2.5, "a", None, True, b"x", [1, (2, {3})], {"a": [1], 2: None}, 10**40, 1j, float("inf")]
 )
 def test_plain_values_cross_exactly(value: object) -> None:

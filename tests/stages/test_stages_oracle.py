@@ -58,7 +58,7 @@ def cases() -> Iterator[dict[str, Case]]:
 )
 def test_an_attack_is_never_accepted(cases: dict[str, Case], number: int, name: str) -> None:
     shape = SHAPES[number % len(SHAPES)]
-    verdict, _, _ = verdict_of(cases[shape.name], shape, group_of(name), ATTACKS[number][1], timeout=15.0)
+    verdict, _, _ = verdict_of(cases[shape.name], shape, group_of(name), ATTACKS[number][1], timeout=8.0)
     assert not verdict.kind.accepted, f"{name}: {verdict}"
 
 

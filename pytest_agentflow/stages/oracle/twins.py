@@ -30,18 +30,15 @@ def measure(room: Room) -> Iterator[LayerFacts]:
         path = target.partition("::")[0]
         lines[target] = [f.line for f in failure.frames if f.path == path] if failure else []
     seconds = max(5.0, room.expected_seconds(list(baseline)) * 0.5)
-    with room.lease(room.patched) as (workspace, scratch, spec):
-        options = {
-            "top": str(workspace.resolve()), "rootdir": spec.rootdir, "files": files, "lines": lines, "seconds": seconds,
-        }  # fmt: skip
-        record = room.session(
-            spec,
-            workspace,
-            scratch,
-            targets,
-            plugins={PLUGIN: options},
-            timeout=room.limit(targets) + seconds,
-        )
+    options = {"rootdir": room.ctx.spec.rootdir, "files": files, "lines": lines, "seconds": seconds}
+    turned, limit = {PLUGIN: options}, room.limit(targets) + seconds
+    record = room.run(targets, plugins=turned, timeout=limit)
+    if (
+        record.collect_errors
+        and room.run(targets, tree=room.ctx.base, plugins=turned, timeout=limit).collect_errors
+    ):
+        yield LayerFacts("twins", skipped=f"cannot be instrumented: {record.collect_errors[0].message[:200]}")
+        return
     told = {}
     for payload in record.extra.get("twins", []):  # type: ignore[attr-defined]
         told[payload["target"]] = {k: v for k, v in payload.items() if k != "target"}
