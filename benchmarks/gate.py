@@ -155,7 +155,7 @@ def _forked(work) -> dict:
 
 
 def speed(cases: int = 100_000) -> None:
-    """A fresh process each time: read, judge against a baseline of the same size, write JSON."""
+    """A fresh process each time: read, judge against a baseline of the same size, write JSON and SARIF."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         with report.open("w") as stream:
@@ -172,7 +172,10 @@ def speed(cases: int = 100_000) -> None:
             stream.write("</testsuite></testsuites>")
         for label, extra in (
             ("threshold only", []),
-            ("with baseline and JSON", ["--baseline", "b.json", "--new-only", "--json", "o.json"]),
+            (
+                "with baseline, JSON and SARIF",
+                ["--baseline", "b.json", "--new-only", "--json", "o.json", "--sarif", "o.sarif"],
+            ),
         ):
             if extra:
                 _measure(folder, ["baseline", "write", "report.xml", "--baseline", "b.json"])
