@@ -63,7 +63,7 @@ def build(events: Sequence[Event], directories: Mapping[str, Mapping[str, Any]])
         exit_code=code,
         stop_reason=stop_reason,
         delivered=_delivered(reported.get("delivered") or {}),
-        probe=tuple(_said_by_agents(events, "probe", "line")),
+        probe=tuple(dict.fromkeys(_said_by_agents(events, "probe", "line"))),  # a resumed run says it again
         unknown_events=sum(e.get("event") not in KNOWN for e in events),
     )
 
