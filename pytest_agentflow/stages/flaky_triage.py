@@ -129,7 +129,7 @@ def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
     for test in lab.tests:
         if test in flaky:
             continue
-        sights = [s for s in lab.table.sights[test] if s.arm != "load"]
+        sights = [s for s in lab.table.sights[test] if s.arm not in ("load", "disk")]
         red = sum(s.red for s in sights)
         state = "failing" if sights and red == len(sights) else "unclear" if red else "no flip seen"
         if test in lab.killers:
