@@ -10,7 +10,7 @@ from pytest_agentflow.adapters import prices
 from pytest_agentflow.agents import prober, registry
 from pytest_agentflow.agents.anthropic import AnthropicAgent
 from pytest_agentflow.agents.command import CommandAgent
-from pytest_agentflow.core.plan import Bill
+from pytest_agentflow.core.questions import Bill
 
 CONTEXT = 200_000  # tokens that one request can hold
 

@@ -13,7 +13,8 @@ from pytest_agentflow.agents import costs, preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.events import PLANNED, content_key
 from pytest_agentflow.core.model import Attempt, Cluster, Observation
-from pytest_agentflow.core.plan import Bill, Questions, first_attempts, questions
+from pytest_agentflow.core.plan import first_attempts
+from pytest_agentflow.core.questions import Bill, Questions, questions
 from pytest_agentflow.stages.brief import agent_config
 from pytest_agentflow.stages.review import reviewer_config
 from pytest_agentflow.stages.run import Run
