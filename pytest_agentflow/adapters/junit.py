@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -194,10 +194,13 @@ def _seconds(text: str) -> float:
 
 
 def _epoch(stamp: str) -> float | None:
-    """Seconds since the epoch; a time without a zone is taken in the machine's own."""
+    """Seconds since the epoch. Without a zone some mean the machine's own (pytest of old), some UTC (Gradle, jest): the later counts."""
     try:
         moment = datetime.fromisoformat(stamp)
-        return moment.timestamp() if moment.year > 1980 else None  # unittest-xml-reporting may write year 1
+        if moment.year <= 1980:  # unittest-xml-reporting may write year 1
+            return None
+        utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(moment.timestamp(), utc.timestamp())
     except (ValueError, OverflowError, OSError):
         return None
 

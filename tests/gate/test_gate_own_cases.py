@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -661,8 +662,8 @@ def test_n68_invisible_letters_make_another_test(bench: Bench) -> None:
 
 
 def test_n69_odd_times_are_no_evidence(bench: Bench) -> None:
-    for time in ("NaN", "inf", "-1", "1e999", "soon", ""):
-        text = f'<testsuite name="s"><testcase classname="m" name="a" time="{time}"/></testsuite>'
+    for seconds in ("NaN", "inf", "-1", "1e999", "soon", ""):
+        text = f'<testsuite name="s"><testcase classname="m" name="a" time="{seconds}"/></testsuite>'
         assert bench.gate(text).code == 0
         assert bench.gate(text.replace("/></", "><failure/></testcase></", 1)).code == 1
 
@@ -717,3 +718,22 @@ def test_n76_an_attempt_repeated_by_gradle_is_a_retry(bench: Bench) -> None:
     report = f"<testsuite {attributes}>{rows}</testsuite>"
     assert bench.gate(report).code == 1
     assert bench.gate(report, "--flaky", "allow").code == 0
+
+
+@pytest.fixture(params=["UTC", "EST5", "CET-1"])
+def zone(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield request.param
+    time.tzset()
+
+
+@pytest.mark.usefixtures("zone")
+def test_n77_a_time_without_a_zone_may_be_utc_or_local(bench: Bench) -> None:
+    now = time.time()
+    for moment in (time.gmtime(now), time.localtime(now)):
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
+        assert bench.gate(xml(many(2), suite=f'timestamp="{stamp}"'), "--started", str(int(now))).code == 0
+    old = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now - 86_400))
+    assert bench.gate(xml(many(2), suite=f'timestamp="{old}"'), "--started", str(int(now))).code == 2
