@@ -19,7 +19,7 @@ COMPARISONS = {"AssertionError", "Failed", "failureException"}
 EXHAUSTED = re.compile(
     r"Errno (24|23|28|12|11)\]|Too many open files|No space left|Cannot allocate memory|can't start new thread"
 )
-FLOAT = re.compile(r"-?(?:\d+\.\d*|\.\d+|\d+)(?:e[-+]?\d+)?|-?\d+e[-+]?\d+", re.IGNORECASE)
+FLOAT = re.compile(r"(?<![\w.])(?:-?(?:\d+\.\d*|\.\d+|\d+)(?:e[-+]?\d+)?)(?![\w])", re.IGNORECASE)
 COMPARES = re.compile(r"==|!=|<|>|isclose|almost|approx|within \d+ places|tolerance", re.IGNORECASE)
 CLOSE = 1e-6  # relative: two results that differ by less are one number, rounded in two ways
 SMALL, ROUNDED = 1e-3, 1e-12  # a greater difference (a second between two stamps) must be rounding alone

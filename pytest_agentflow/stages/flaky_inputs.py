@@ -144,12 +144,21 @@ def chance(lab: Lab, test: str) -> FlakyRecord | None:
         category = Category.RANDOMNESS
         if by_seed is not None and by_seed[0] is both[0]:
             category, both = Category.RNG_UNSEEDED, by_seed
+        if not _again(lab, test, base[0], both[1]):
+            continue
         green, red = (base[1], both[1]) if both[0] else (both[1], base[1])
         source = "the seed of random" if category is Category.RNG_UNSEEDED else "the system's entropy"
         why = f"the verdict follows {source}: the same seed gives the same verdict, another seed another"
         category = refine(category, red.failure, lab.table.uses[test])
         return made(test, category, why, green, red)
     return None
+
+
+def _again(lab: Lab, test: str, base: bool, other: Sight) -> bool:
+    """Both verdicts once more, in turn: a test that no seed holds still would hardly keep the step."""
+    seeds = {"seed": other.conditions.seed, "entropy": other.conditions.entropy}
+    pairs = [(lab.once((test,), "alone"), lab.once((test,), "confirm", None, **seeds)) for _ in range(2)]
+    return all(a and b and a.red is base and b.red is other.red for a, b in pairs)
 
 
 def _one_of_each(seen: Sequence[Sight], base: bool | None) -> list[Sight]:
