@@ -6,8 +6,8 @@ import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from pytest_agentflow.agents.search.context import Function
 from pytest_agentflow.agents.search.edits import Source
+from pytest_agentflow.agents.search.files import Function
 from pytest_agentflow.agents.search.normal import patched, region
 from pytest_agentflow.agents.search.screening import Trial
 

@@ -7,8 +7,8 @@ import warnings
 from types import CodeType
 from typing import Any
 
-from pytest_agentflow.agents.search.context import Function
 from pytest_agentflow.agents.search.edits import Edit, Source
+from pytest_agentflow.agents.search.files import Function
 
 
 def normal_form(source: Source, *edits: Edit) -> object | None:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pytest_agentflow.agents.search.context import Context, FileContext, Function, Project
+from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit, Source
+from pytest_agentflow.agents.search.files import FileContext, Function, Project
 from pytest_agentflow.agents.search.templates import FAMILIES
 
 RANK_OFFSET = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from pytest_agentflow.agents.search.context import Context, Function
+from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit
+from pytest_agentflow.agents.search.files import Function
 
 
 def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
