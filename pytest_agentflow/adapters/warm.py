@@ -106,6 +106,18 @@ class WarmRunner:
         self.submit(Job(files, tuple(ids), limits or Limits()))
         return self.next()[1]
 
+    def only_warm(self, job: Job) -> WarmVerdict | None:
+        """One job, now, or None where only a cold run could tell; nothing else may be under way."""
+        self.submit(job)
+        while self._jobs:
+            ready, _, _ = select.select(self._servers.channels(), [], [], SILENCE)
+            for fd in ready or self._servers.channels():
+                self._take(fd)
+        if self._cold:
+            self._cold.clear()
+            return None
+        return self._ready.pop()[1]
+
     def submit(self, job: Job, why: str = "") -> None:
         """Start a job in the fastest mode that is available for it."""
         warm, why = self._warm_part(job, why)
@@ -215,6 +227,7 @@ class WarmRunner:
             "startup_cpu": limits.startup,
             "wall": limits.wall,
             "memory_mb": self._memory_mb,
+            "texts": str(self._tree) if job.texts else "",
             "tmp": str(self._scratch / "warm" / "forks" / str(self._n)),
         }
 

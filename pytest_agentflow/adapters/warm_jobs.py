@@ -10,7 +10,8 @@ from typing import Any
 
 from pytest_agentflow.child.forking import Message
 from pytest_agentflow.child.warm_batch import steady as steady  # noqa: PLC0414 - both ends need it
-from pytest_agentflow.core.model import Outcome
+from pytest_agentflow.core.model import Failure, Outcome
+from pytest_agentflow.core.session_fold import failure_from
 
 HOT, FRESH, COLD = "hot", "fresh", "cold"
 BATCH = "batch"  # many candidates in one process: good for screening out, for nothing else
@@ -38,6 +39,7 @@ class Job:
     limits: Limits = Limits()
     mode: str = HOT  # the fastest mode to try
     tag: Any = None  # the caller's own
+    texts: bool = False  # tell failures as a session does, with tracebacks; costs more than the test
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class WarmVerdict:
     cpu: float = 0.0
     wall: float = 0.0
     why: str = ""  # why not faster
+    failures: Mapping[str, Failure] = field(default_factory=dict)  # where the job asked for texts
     programs: frozenset[str] = frozenset()  # tests that started a program, which found the tree on disk
 
     def green(self, ids: Sequence[str]) -> bool:
@@ -103,7 +106,8 @@ def verdict(job: Job, mode: str, why: str, message: Message, said: Sequence[Mess
         cpu=message.get("cpu", 0.0),
         wall=message.get("wall", 0.0),
         why=why,
-        programs=frozenset(m["id"] for m in tests if m["program"]),
+        failures={m["id"]: failure_from(m["failure"]) for m in tests if m.get("failure")},
+        programs=frozenset(m["id"] for m in tests if m.get("program")),
     )
 
 

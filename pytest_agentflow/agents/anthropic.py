@@ -94,10 +94,11 @@ class AnthropicAgent:
             retries=int(self.config.get("retries", 8)),
             read_timeout=float(self.config.get("read_timeout", 120.0)),
         )
+        with_tools = box(brief, bench, Redactor([key]), until, **more)
         try:
-            with_tools = box(brief, bench, Redactor([key]), until, **more)
             return converse(self.settings, brief, bench, caller, with_tools)
         finally:
+            with_tools.close()
             client.close()
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 import pytest
+from _pytest import nodes
+from _pytest.assertion import util
 
 from pytest_agentflow.child.forking import Message, Say
 from pytest_agentflow.child.overlay import Bell
+from pytest_agentflow.child.session import describe_failure
 from pytest_agentflow.child.warm_fork import Programs
 from pytest_agentflow.core.model import Outcome
 from pytest_agentflow.core.outcomes import outcome_of, to_top_level
@@ -18,11 +21,22 @@ MESSAGE = 600  # characters of a failure
 
 
 class Phases:
-    """Collects the phase reports of the test that runs now."""
+    """Collects the phase reports of the test that runs now; `top` asks for tracebacks, with paths relative to it."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, bool]] = []
         self.message = ""
+        self.top = ""
+        self.failure: Message | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if self.top and report.failed and call.excinfo is not None and self.failure is None:
+            self.failure = describe_failure(call.excinfo, call.when, self.top, text=True)
+        return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seen.append((str(report.when), report.outcome, hasattr(report, "wasxfail")))
@@ -53,13 +67,16 @@ class Runner:
         """Run items in order through the whole protocol; stop as asked; `modules` are those that could be collected."""
         limits, stop, keep_going = request["cpu"], request["stop"], set(request["keep_going"])
         self._programs.watch()
+        if request["texts"]:
+            self.phases.top = request["texts"]
+            whole_failures()
         for n, item in enumerate(items):
             nodeid = self.canonical(item)
             following = items[n + 1] if n + 1 < len(items) else None
             signal.setitimer(signal.ITIMER_PROF, limits.get(nodeid, limits[""]))
             outcome, took = self.one(item, following)
             told = {"id": nodeid, "outcome": outcome.value, "cpu": took, "message": self.phases.message}
-            say({**told, "program": self._programs.started})
+            say({**told, "program": self._programs.started, "failure": self.phases.failure})
             self._programs.started = ""
             if outcome.red and stop and nodeid not in keep_going:
                 break
@@ -67,15 +84,18 @@ class Runner:
         for module in (i for i in request["ids"] if "::" not in i):  # a target: it can be collected now
             outcome = Outcome.PASSED if module in modules else Outcome.ERROR
             why = "" if outcome is Outcome.PASSED else uncollected.get(module, "")
-            say({"id": module, "outcome": outcome.value, "cpu": 0.0, "message": why, "program": ""})
+            say({"id": module, "outcome": outcome.value, "cpu": 0.0, "message": why})
         say({"done": True, "rung": self._bell.rung})
 
     def one(self, item: pytest.Item, following: pytest.Item | None) -> tuple[Outcome, float]:
         """One item through the whole protocol: outcome and CPU seconds; `phases.message` says how it failed."""
-        self.phases.seen, self.phases.message = [], ""
+        self.phases.seen, self.phases.message, self.phases.failure = [], "", None
         began = time.process_time()
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         return outcome_of(self.phases.seen), time.process_time() - began
+
+
+_WHOLE = (nodes.Node._repr_failure_py, util.assertrepr_compare)
 
 
 def cheap_failures() -> None:
@@ -83,8 +103,6 @@ def cheap_failures() -> None:
 
     Private names on purpose, found by the tests of this module when they move.
     """
-    from _pytest import nodes
-    from _pytest.assertion import util
 
     def one_line(
         _self: object, excinfo: pytest.ExceptionInfo[BaseException], *_a: object, **_k: object
@@ -92,5 +110,9 @@ def cheap_failures() -> None:
         return f"{excinfo.type.__name__}: {excinfo.value!s}"
 
     nodes.Node._repr_failure_py = one_line  # type: ignore[method-assign, assignment]
-    if hasattr(util, "assertrepr_compare"):
-        util.assertrepr_compare = lambda *_args, **_kwargs: []  # type: ignore[assignment]
+    util.assertrepr_compare = lambda *_args, **_kwargs: []  # type: ignore[assignment]
+
+
+def whole_failures() -> None:
+    """As pytest shows them: for a reader."""
+    nodes.Node._repr_failure_py, util.assertrepr_compare = _WHOLE  # type: ignore[method-assign]

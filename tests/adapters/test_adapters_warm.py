@@ -6,13 +6,18 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.adapters import sandbox
+from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.adapters.toolcache import tool_bytecode
-from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict
+from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict, steady
+from pytest_agentflow.agents.search.edits import Source
+from pytest_agentflow.agents.search.normal import normal_form
+from pytest_agentflow.agents.search.order import generate
 from pytest_agentflow.core.model import Outcome
 
 CODE = '''
@@ -304,8 +309,6 @@ def test_a_batch_refuses_bad_candidates_and_leaves_good_ones_to_a_process_of_the
     base = runner.judge({}, [PREFIX + "test_add"])
     edits = ["return a * a - b", "return a + b", "return a -", "return b - a"]
     jobs = [Job(patched("return a - b", e), (PREFIX + "test_add",), tag=e) for e in edits]
-    from pytest_agentflow.adapters.warm import steady
-
     runner.screen(jobs, steady(base.messages[PREFIX + "test_add"]))
     verdicts = {job.tag: verdict for job, verdict in (runner.next() for _ in jobs)}
     assert verdicts["return a + b"].green([PREFIX + "test_add"])
@@ -314,7 +317,7 @@ def test_a_batch_refuses_bad_candidates_and_leaves_good_ones_to_a_process_of_the
     assert verdicts["return b - a"].complete, "the base still failed as before at the end"
 
 
-def test_a_batch_disturbed_by_leaked_state_says_so(tmp_path: Path) -> None:
+def test_a_batch_disturbed_by_leaked_state_says_so(tmp_path: Path, tools: RunSpec) -> None:
     """A candidate that changes a module's state makes the base behave otherwise: nothing of that batch counts."""
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "leaky.py").write_text("SEEN = []\n\n\ndef f(x):\n    return len(SEEN)\n")
@@ -322,7 +325,7 @@ def test_a_batch_disturbed_by_leaked_state_says_so(tmp_path: Path) -> None:
     (tmp_path / "tree" / "test_leaky.py").write_text(test)
     ids = ("test_leaky.py::test_f",)
     with WarmRunner() as warm:
-        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
         base = warm.judge({}, ids)
         source = (tmp_path / "tree" / "leaky.py").read_text()
         leak = source.replace("return len(SEEN)", "SEEN.extend([1, 2]); return 0").encode()
@@ -330,7 +333,7 @@ def test_a_batch_disturbed_by_leaked_state_says_so(tmp_path: Path) -> None:
         assert not warm.next()[1].complete
 
 
-def test_threads_in_the_collected_session_rule_out_hot_swapping(tmp_path: Path) -> None:
+def test_threads_in_the_collected_session_rule_out_hot_swapping(tmp_path: Path, tools: RunSpec) -> None:
     """Only the forking thread survives a fork: the runner says so and imports afresh instead."""
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "conftest.py").write_text(
@@ -340,7 +343,7 @@ def test_threads_in_the_collected_session_rule_out_hot_swapping(tmp_path: Path) 
     (tmp_path / "tree" / "test_mod.py").write_text("import mod\n\n\ndef test_f():\n    assert mod.f() == 2\n")
     ids = ("test_mod.py::test_f",)
     with WarmRunner() as warm:
-        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
         assert "threads" in warm.why[HOT]
         verdict = warm.judge({"mod.py": b"def f():\n    return 2\n"}, ids)
     assert (verdict.mode, verdict.rung, verdict.green(ids)) == (FRESH, True, True)
@@ -365,26 +368,26 @@ def test_a_project_that_turns_warnings_into_errors_comes_up(tmp_path: Path) -> N
 
 
 def test_where_the_system_cannot_fork_everything_runs_cold_and_it_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tools: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "test_mod.py").write_text("def test_f():\n    pass\n")
     monkeypatch.delattr(os, "fork")
     ids = ("test_mod.py::test_f",)
     with WarmRunner() as warm:
-        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
         verdict = warm.judge({}, ids)
     assert (verdict.mode, verdict.green(ids)) == (COLD, True)
     assert "cannot fork" in verdict.why
 
 
-def test_a_project_that_does_not_come_up_is_run_cold(tmp_path: Path) -> None:
+def test_a_project_that_does_not_come_up_is_run_cold(tmp_path: Path, tools: RunSpec) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "conftest.py").write_text("import os\nif os.getppid() != 0:\n    os._exit(3)\n")
     (tmp_path / "tree" / "test_mod.py").write_text(textwrap.dedent("def test_f():\n    pass\n"))
     ids = ("test_mod.py::test_f",)
     with WarmRunner() as warm:
-        warm.start(spec(), tmp_path / "tree", ids, tmp_path / "scratch")
+        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
         assert "did not come up" in warm.why[HOT]
         runner_verdict = warm.judge({}, ids)
     assert not runner_verdict.green(ids)
@@ -398,30 +401,131 @@ def test_messages_of_failures_are_one_line_and_the_real_ones(runner: WarmRunner)
     )
 
 
-def test_warm_and_cold_agree_on_many_candidates(tree: Path, tmp_path: Path) -> None:
-    """Template edits of the whole module, hot or fresh as they fall, against cold runs of the same tests."""
-    from pytest_agentflow.agents.search.edits import Source
-    from pytest_agentflow.agents.search.normal import normal_form
-    from pytest_agentflow.agents.search.order import generate
+def test_a_batch_goes_on_behind_a_candidate_that_hangs(runner: WarmRunner) -> None:
+    """Its CPU time is up, it is interrupted, and the others have their turn; what swallows that ends the process."""
+    base = runner.judge({}, [PREFIX + "test_add"])
+    expect = steady(base.messages[PREFIX + "test_add"])
+    edits = ["while a: pass", "return a + b", "return sum(x for x in iter(int, 1))", "return a * 3"]
+    limits = Limits(default=0.1)
+    jobs = [Job(patched("return a - b", e), (PREFIX + "test_add",), limits, tag=e) for e in edits]
+    runner.screen(jobs, expect)
+    verdicts = {job.tag: verdict for job, verdict in (runner.next() for _ in jobs)}
+    assert [verdicts[e].killed for e in edits] == ["cpu", "", "cpu", ""]
+    assert verdicts["return a + b"].green([PREFIX + "test_add"])
+    assert verdicts["return a * 3"].outcomes[PREFIX + "test_add"] is Outcome.FAILED
+    assert sum(v.cpu for v in verdicts.values()) < 1.0
 
+
+def test_files_and_shared_memory_of_the_session(tmp_path: Path, tools: RunSpec) -> None:
+    """A file opened at import has an offset of its own in every fork; shared locks rule out hot swapping."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "data.txt").write_text("one\ntwo\n")
+    code = "FILE = open('data.txt')\nFILE.buffer.raw.read(0)\n\n\ndef f():\n    return 1\n"
+    (tmp_path / "tree" / "mod.py").write_text(code)
+    test = "import os\nimport mod\n\n\ndef test_f():\n    assert os.read(mod.FILE.fileno(), 3) == b'one'\n    assert mod.f()\n"
+    (tmp_path / "tree" / "test_mod.py").write_text(test)
+    ids = ("test_mod.py::test_f",)
+    with WarmRunner() as warm:
+        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
+        for _ in range(2):
+            verdict = warm.judge({"mod.py": code.replace("return 1", "return 2").encode()}, ids)
+            assert (verdict.mode, verdict.green(ids)) == (HOT, True)
+        (tmp_path / "tree" / "mod.py").write_text(
+            "import multiprocessing\nLOCK = multiprocessing.Lock()\n" + code
+        )
+        warm.start(tools, tmp_path / "tree", ids, tmp_path / "again")
+        assert HOT in warm.why
+
+
+def test_what_a_plugin_loaded_before_collection_is_judged_cold(tmp_path: Path, tools: RunSpec) -> None:
+    """Nothing is known about what ran of it: neither a swap nor another import would be the truth."""
+    (tmp_path / "tree").mkdir()
+    code = "def value():\n    return 1\n\n\nTABLE = [value()]\n"
+    (tmp_path / "tree" / "plug.py").write_text(code)
+    (tmp_path / "tree" / "test_mod.py").write_text(
+        "import plug\n\n\ndef test_f():\n    assert plug.TABLE == [2]\n"
+    )
+    ids = ("test_mod.py::test_f",)
+    with WarmRunner() as warm:
+        plugged = replace(tools, pytest_args=(*tools.pytest_args, "-p", "plug"))
+        warm.start(plugged, tmp_path / "tree", ids, tmp_path / "scratch")
+        verdict = warm.judge({"plug.py": code.replace("return 1", "return 2").encode()}, ids)
+    assert (verdict.mode, verdict.green(ids)) == (COLD, True)
+    assert "plugin" in verdict.why
+
+
+def test_an_installed_library_that_imports_the_project_is_not_prepared(
+    tmp_path: Path, tools: RunSpec
+) -> None:
+    """It would hold the old module for ever: the nursery stays without it, and a fresh import sees the candidate."""
+    for name in ("tree", "site"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "site" / "library.py").write_text("import mod\n\n\ndef through():\n    return mod.RATE\n")
+    (tmp_path / "tree" / "mod.py").write_text("RATE = 1\n")
+    test = "import library\n\n\ndef test_f():\n    assert library.through() == 2\n"
+    (tmp_path / "tree" / "test_mod.py").write_text(test)
+    ids = ("test_mod.py::test_f",)
+    with WarmRunner() as warm:
+        warm.start(
+            replace(tools, site_paths=(str(tmp_path / "site"),)), tmp_path / "tree", ids, tmp_path / "scratch"
+        )
+        verdict = warm.judge({"mod.py": b"RATE = 2\n"}, ids)
+    assert (verdict.mode, verdict.rung, verdict.green(ids)) == (FRESH, True, True)
+
+
+@pytest.mark.skipif(
+    not any(r.name != "none" and r.works for r in sandbox.ladder()), reason="no sandbox works here"
+)
+def test_the_servers_and_their_forks_live_in_the_sandbox(tmp_path: Path, tools: RunSpec) -> None:
+    """What the sandbox hides and forbids is hidden and forbidden in a candidate."""
+    kind = next(r.name for r in sandbox.ladder() if r.works)
+    (tmp_path / "tree").mkdir()
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("x")
+    code = "def f():\n    return 1\n"
+    (tmp_path / "tree" / "mod.py").write_text(code)
+    (tmp_path / "tree" / "test_mod.py").write_text("import mod\n\n\ndef test_f():\n    assert mod.f() == 2\n")
+    spy = f"try:\n        open({str(secret / 'key')!r}).read()\n    except OSError:\n        return 2"
+    ids = ("test_mod.py::test_f",)
+    with WarmRunner() as warm:
+        boxed = replace(tools, sandbox=kind, hidden=(str(secret),))
+        warm.start(boxed, tmp_path / "tree", ids, tmp_path / "scratch")
+        verdict = warm.judge({"mod.py": code.replace("return 1", spy).encode()}, ids)
+    assert (verdict.mode, verdict.green(ids)) == (HOT, True), verdict
+
+
+def test_warm_and_cold_agree_on_a_hundred_candidates(tree: Path, tools: RunSpec, tmp_path: Path) -> None:
+    """Template edits of the whole module, hot or fresh as they fall, against a cold session in which each is on disk.
+
+    One cold session holds all of them, every candidate a module of its own with tests of its own.
+    """
     source = Source("shapes.py", CODE.encode())
     ranked = generate(
         {"shapes.py": source}, {("shapes.py", n): 1.0 for n in range(1, len(source.lines) + 1)}, 3
     )
     real = [r.edits for r in ranked if normal_form(source, *r.edits) is not None]
-    chosen = real[:: max(1, len(real) // 12)][:12]
-    ids = tuple(PREFIX + n for n in names() if n != "test_in_a_process_of_its_own")
-    lean = spec(
-        env={"PATH": os.environ["PATH"], "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        pytest_args=("-p", "no:cacheprovider"),
-    )
-    limits = Limits(default=1.0, stop=False)
+    chosen = real[:: max(1, len(real) // 130)][:130]
+    wanted = [n for n in names() if n not in ("test_in_a_process_of_its_own", "test_output[2]")]
+    lean = replace(tools, env={**tools.env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, pytest_args=("-p", "no:cacheprovider"))  # fmt: skip
+    together = tmp_path / "together"
+    together.mkdir()
+    seen = {}
     with WarmRunner() as warm:
-        warm.start(lean, tree, ids, tmp_path)
-        for edits in chosen:
-            files = {"shapes.py": source.patched(edits)}
-            seen = warm.judge(files, ids, limits)
-            if seen.killed:
-                continue  # a hang is ended by the limit when warm; cold it would take the session's whole time
-            warm.submit(Job(files, ids, limits, COLD))
-            assert warm.next()[1].outcomes == seen.outcomes, (edits, seen.mode)
+        warm.start(lean, tree, [PREFIX + n for n in wanted], tmp_path / "scratch")
+        for n, edits in enumerate(chosen):
+            patch = source.patched(edits)
+            verdict = warm.judge(
+                {"shapes.py": patch}, [PREFIX + t for t in wanted], Limits(default=1.0, stop=False)
+            )
+            if not verdict.killed and verdict.complete and Outcome.MISSING not in verdict.outcomes.values():
+                seen[n] = (verdict, edits)
+                (together / f"shapes{n}.py").write_bytes(patch)
+                (together / f"test_shapes{n}.py").write_text(TESTS.replace("from shapes", f"from shapes{n}"))
+    record = run_session(
+        lean, together, ids=None, paths=["."], scratch=tmp_path / "cold", timeout=120, text=False
+    )
+    assert len(seen) >= 90, "hangs, crashes and imports that fail are left out"
+    for n, (verdict, edits) in seen.items():
+        cold = {t: record.results[f"test_shapes{n}.py::{t}"].outcome for t in wanted}
+        assert {t: verdict.outcomes[PREFIX + t] for t in wanted} == cold, (edits, verdict.mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,6 +136,7 @@ def _attribute(hint: Hint, node: ast.Attribute, source: Source, told: Told) -> I
     owner = hint.where if hint.kind == "attribute" else ""
     dotted = [MOVED[d] for d in (f"{owner}.{node.attr}", source.code(node)) if d in MOVED]
     dotted += [name for name in hint.meant if name.count(".") > 0]
+    dotted += [node.attr] if hasattr(builtins, node.attr) else []
     for name in dict.fromkeys(dotted):
         yield from _spelled_out(name, node, source)
     start, end = source.span(node.value)[1], source.span(node)[1]

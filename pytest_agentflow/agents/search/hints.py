@@ -71,7 +71,12 @@ def read(message: str) -> Hint | None:
             groups = found.groupdict()
             where = next((groups[k] for k in ("module", "type", "cls", "function") if groups.get(k)), "")
             name = groups.get("name") or where
-            return Hint(kind, name, where, (*better, *replacements(message[found.end() :], name)))
+            return Hint(
+                kind,
+                name,
+                where,
+                tuple(dict.fromkeys((*better, *replacements(message[found.end() :], name)))),
+            )
     return _deprecated(message)
 
 
