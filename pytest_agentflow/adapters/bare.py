@@ -31,7 +31,7 @@ def start():
     sys.path[:] = [p for p in sys.path if p]
     channel = socket.socket(fileno=int(sys.argv.pop()))
     os.set_inheritable(channel.fileno(), False)
-    sys.argv[:] = ["main.py"]
+    sys.argv[:], sys.orig_argv = ["main.py"], [sys.executable, "main.py"]
     stream = channel.makefile("rb")
     request = json.loads(stream.readline())
     programs = request.pop("programs")
