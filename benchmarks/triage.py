@@ -15,6 +15,7 @@ import json
 import os
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -132,58 +133,65 @@ def reproduced(report: TriageReport, tree: Path, tests: int, seed: int) -> list[
 def table(folder: Path) -> None:
     runs = [json.loads(p.read_text()) for p in sorted(folder.glob("seed-*.json"))]
     everything = [row for run in runs for row in run["rows"]]
-    by_category: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in everything:
-        name = str(row["true"])
-        if name == "randomness" or name == "rng_unseeded":
-            name += f" p={row['p']:.2g}" if isinstance(row["p"], float) and row["p"] <= 0.06 else " p>=0.1"
-        by_category[name].append(row)
-    print(
-        f"{len(runs)} projects, {len(everything)} tests\n\n| category | tests | found | right category |\n|---|---|---|---|"
-    )
-    for name, group in sorted(by_category.items()):
-        if not name.startswith("stable"):
-            base = name.split(" ")[0]
-            found = sum(r["said"] is not None for r in group)
-            right = sum(r["said"] == base for r in group)
-            print(f"| {name} | {len(group)} | {found / len(group):.1%} | {right / len(group):.1%} |")
-    flaky = [r for r in everything if not str(r["true"]).startswith("stable")]
-    stable = [r for r in everything if str(r["true"]).startswith("stable")]
-    accused = [r for r in stable if r["said"]]
-    print(
-        f"| **all flaky** | {len(flaky)} | {share(flaky, lambda r: r['said'])} | {share(flaky, lambda r: r['said'] == r['true'])} |"
-    )
-    print(f"\nstable tests accused: {len(accused)} of {len(stable)} {[r['said'] for r in accused]}")
-    for case in ("one", "any of two", "both needed"):
-        group = [r for r in flaky if r["kind"] == case]
-        for name in ("order_victim", "order_brittle"):
-            mine = [r for r in group if r["true"] == name]
-            if mine:
-                print(
-                    f"culprits exactly right, {name}, {case}: {share(mine, lambda r: r['culprits'])} of {len(mine)}"
-                )
-    pairs = [r for r in flaky if r["true"] == "parallel_collision" and r["said"]]
-    if pairs:
-        print(f"partners right: {share(pairs, lambda r: r['partners'])} of {len(pairs)}")
+    print(f"{len(runs)} projects, {len(everything)} tests\n")
+    by_category(everything)
+    accusations(everything)
+    culprits(everything)
     groups = sum(one_cause(run["rows"]) for run in runs)
     print(f"infrastructure reported as one cause: {groups} of {len(runs)} projects")
     tries = [t for run in runs for t in run["reproduced"]]
     if tries:
+        failed = Counter(t[1] for t in tries if t[2] < 9)
         print(
-            f"reproducers that fail in >= 9 of 10 tries: {sum(t[2] >= 9 for t in tries)} of {len(tries)} {Counter(t[1] for t in tries if t[2] < 9)}"
+            f"reproducers that fail in >= 9 of 10 tries: {len(tries) - failed.total()} of {len(tries)} {dict(failed)}"
         )
-    inside = [
-        r["interval"][2] <= r["p"] <= r["interval"][3]
-        for r in flaky
-        if r["p"] is not None and r["interval"] and r["interval"][0] >= 10
-    ]
+    for name, key in (("executions", "executions"), ("CPU s", "cpu"), ("wall s", "seconds")):
+        values = [run[key] / run["tests"] if key == "executions" else run[key] for run in runs]
+        per = "per test" if key == "executions" else "per project"
+        print(f"{name} {per}: median {statistics.median(values):.1f}, most {max(values):.1f}")
+
+
+def by_category(everything: Sequence[dict[str, Any]]) -> None:
+    """Each category's row, and the intervals of those whose rate is known."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in everything:
+        name = row["true"]
+        if name in ("randomness", "rng_unseeded"):
+            name += f" p={row['p']:.2g}" if row["p"] <= 0.06 else " p>=0.1"
+        groups[name].append(row)
+    print("| category | tests | found | right category |\n|---|---|---|---|")
+    for name, group in sorted(groups.items()):
+        if not name.startswith("stable"):
+            right = share(group, lambda r: r["said"] == r["true"])
+            print(f"| {name} | {len(group)} | {share(group, lambda r: r['said'])} | {right} |")
+    flaky = [r for r in everything if not r["true"].startswith("stable")]
+    right = share(flaky, lambda r: r["said"] == r["true"])
+    print(f"| **all flaky** | {len(flaky)} | {share(flaky, lambda r: r['said'])} | {right} |\n")
+    known = [r for r in flaky if r["p"] is not None and r["interval"] and r["interval"][0] >= 10]
+    inside = [r["interval"][2] <= r["p"] <= r["interval"][3] for r in known]
     if inside:
         print(
             f"95 % intervals that hold the true p: {sum(inside)} of {len(inside)} ({sum(inside) / len(inside):.1%})"
         )
-    per_test = ", ".join(format(run["executions"] / run["tests"], ".1f") for run in runs)
-    spent, wall = ", ".join(str(run["cpu"]) for run in runs), ", ".join(str(run["seconds"]) for run in runs)
-    print(f"executions per test: {per_test}\nCPU s per project: {spent}\nwall s: {wall}")
+
+
+def accusations(everything: Sequence[dict[str, Any]]) -> None:
+    stable = [r for r in everything if r["true"].startswith("stable")]
+    accused = [r["said"] for r in stable if r["said"]]
+    print(f"stable tests accused: {len(accused)} of {len(stable)} {accused or ''}")
+
+
+def culprits(everything: Sequence[dict[str, Any]]) -> None:
+    for case in ("one", "any of two", "both needed"):
+        for name in ("order_victim", "order_brittle"):
+            mine = [r for r in everything if r["true"] == name and r["kind"] == case]
+            if mine:
+                print(
+                    f"culprits exactly right, {name}, {case}: {share(mine, lambda r: r['culprits'])} of {len(mine)}"
+                )
+    pairs = [r for r in everything if r["true"] == "parallel_collision" and r["said"]]
+    if pairs:
+        print(f"partners right: {share(pairs, lambda r: r['partners'])} of {len(pairs)}")
 
 
 def share(group: Sequence[dict[str, Any]], holds: Callable[[dict[str, Any]], object]) -> str:

@@ -17,7 +17,6 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ import pytest
 
 from pytest_agentflow.child import conditions as conditions_module
 from pytest_agentflow.child import probe
-from pytest_agentflow.child.session import describe_failure
+from pytest_agentflow.child.fork_reporter import Reporter
 from pytest_agentflow.child.threads import threads_alive
 from pytest_agentflow.core.conditions import Conditions
 from pytest_agentflow.core.outcomes import to_top_level
@@ -141,64 +140,6 @@ def remove(paths: list[str]) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
-
-
-class Reporter:
-    """Writes one JSON line per event of the running tests."""
-
-    def __init__(self, pipe: int, top: str) -> None:
-        self.pipe, self.top = pipe, top
-        self.phases: list[tuple[Any, ...]] = []
-        self.failure: dict[str, Any] | None = None
-
-    def send(self, message: dict[str, Any]) -> None:
-        data = json.dumps(message).encode() + b"\n"
-        while data:
-            data = data[os.write(self.pipe, data) :]
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        if report.failed and call.excinfo is not None:
-            failure = describe_failure(call.excinfo, call.when, self.top, False)
-            failure["text"] = " ".join(lineage(call.excinfo.value))
-            report.agentflow_failure = failure  # type: ignore[attr-defined]
-        return report
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        bad = report.outcome not in ("passed", "skipped")  # also "rerun": the first attempt counts
-        self.phases.append(
-            (report.when, "failed" if bad else report.outcome, hasattr(report, "wasxfail"), report.duration)
-        )
-        if bad and self.failure is None:
-            self.failure = getattr(report, "agentflow_failure", None) or {
-                "phase": str(report.when),
-                "kind": "Failed",
-                "message": str(report.longrepr)[-2000:],
-            }
-
-    def done(self, at: float, uses: list[str], writes: list[str], made: list[str]) -> None:
-        message: dict[str, Any] = {"e": "done", "phases": self.phases, "at": at}
-        for name, value in (("failure", self.failure), ("uses", uses), ("writes", writes), ("made", made)):
-            if value:
-                message[name] = value
-        self.phases, self.failure = [], None
-        self.send(message)
-
-
-def lineage(error: BaseException) -> list[str]:
-    """The classes of an exception and of those that it came from: what a project's own exception stands for."""
-    names: dict[str, None] = {}
-    chain: BaseException | None = error
-    for _ in range(8):
-        if chain is None:
-            break
-        names |= dict.fromkeys(cls.__name__ for cls in type(chain).__mro__[:-3])
-        chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
-    return list(names)
 
 
 def run_job(session: pytest.Session, job: dict[str, Any], pipe: int, top: str) -> None:

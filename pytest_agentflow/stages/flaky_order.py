@@ -26,10 +26,9 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
     cut = [False]  # the budget ended the search
 
     def shows(before: Sequence[str]) -> bool:
-        enough = lab.reach("searches for culprits", len(before) + 1)
-        cut[0] = cut[0] or not enough
-        sight = lab.once((*before, test), "search") if enough else None
+        sight = _after(lab, test, before)
         if sight is None:
+            cut[0] = cut[0] or not lab.left(len(before) + 1)
             return False
         latest[sight.red] = sight
         return sight.red is not base
@@ -56,6 +55,12 @@ def order_dependence(lab: Lab, test: str) -> FlakyRecord | None:
         cause=f"order: {' + '.join(groups[0])}" if not base else "",
         detail={"search runs": str(runs + spent)},
     )
+
+
+def _after(lab: Lab, test: str, before: Sequence[str]) -> Sight | None:
+    """The test after these others, if the budget allows."""
+    enough = lab.reach("searches for culprits", len(before) + 1)
+    return lab.once((*before, test), "search") if enough else None
 
 
 def _unnamed(lab: Lab, test: str, alone: Sight) -> FlakyRecord | None:
@@ -97,8 +102,7 @@ def _with_alternatives(lab: Lab, record: FlakyRecord) -> FlakyRecord:
     red = record.category is Category.ORDER_VICTIM
 
     def shows(before: Sequence[str]) -> bool:
-        enough = lab.reach("searches for culprits", len(before) + 1)
-        sight = lab.once((*before, record.nodeid), "search") if enough else None
+        sight = _after(lab, record.nodeid, before)
         return sight is not None and sight.red is red
 
     more = _alternatives(lab, record.nodeid, record.culprits, red, shows)
