@@ -68,7 +68,8 @@ def rule(ran: Sequence[Ran], *, times_sent_back: int, author_side: str = "") -> 
     named = ", ".join(r.file or r.objection.reviewer for r in refuting)
     if times_sent_back == 0:
         return Ruling(Standing.SENT_BACK, refuting, advice, f"refuted by {named}")
-    sides = f"reviewers: {refuting[0].objection.text}" + (f"; author: {author_side}" if author_side else "")
+    sides = f'they say "{refuting[0].objection.text}"'
+    sides += f', the author says "{author_side}"' if author_side else ""
     return Ruling(Standing.UNRESOLVED, refuting, advice, f"refuted again by {named}; {sides}")
 
 

@@ -34,6 +34,7 @@ FAMILIES = {  # verdict -> colour family, each with one meaning in the legend
     "regressed": "bad",
     "tampered": "bad",
     "overfit": "bad",
+    "refuted": "bad",
     "flaky": "bad",
     "conflict": "bad",
     "no_change": "none",
@@ -42,7 +43,7 @@ FAMILIES = {  # verdict -> colour family, each with one meaning in the legend
 LEGEND = (
     ("good", "plausible"),
     ("weak", "weak"),
-    ("open", "contradiction, ambiguous"),
+    ("open", "contradiction, ambiguous, unresolved"),
     ("bad", "refused"),
     ("none", "no patch"),
     ("halt", "not judged"),

@@ -140,7 +140,8 @@ def run_spend_words(report: RunReport) -> str:
 
 def spend_words(spend: Spend) -> str:
     """Time in attempts, and money and tokens where a model was asked."""
-    words = [f"{seconds(spend.seconds)} in lanes", f"{seconds(spend.cpu)} CPU"]
+    words = [f"{seconds(spend.seconds)} in lanes"]
+    words += [f"{seconds(spend.cpu)} CPU"] if spend.cpu >= 0.05 else []  # only the search knows its own
     tokens = spend.input_tokens + spend.cache_read_tokens + spend.cache_write_tokens + spend.output_tokens
     if spend.calls or tokens or spend.usd:
         words += [count(spend.calls, "model call"), f"{tokens:,} tokens", f"${spend.usd:.4f}"]
