@@ -11,6 +11,7 @@ import pytest
 from pytest_agentflow.settings import OPTIONS
 
 _TAKEOVER = ("agent_fix", "agent_plan", "agent_resume", "flaky_triage")
+_CHILD = "AGENTFLOW_CHANNEL" in os.environ  # asked before any conftest can say so
 _SESSION_FEATURES = {"pass_threshold": "gate", "quarantine": "quarantine"}
 
 
@@ -44,7 +45,7 @@ def _session_feature(name: str) -> Any:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Hand over to a clean controller process before any conftest has run, and exit with its code."""
-    if "AGENTFLOW_CHANNEL" in os.environ or hasattr(early_config, "workerinput"):
+    if _CHILD or hasattr(early_config, "workerinput"):
         return
     options = early_config.known_args_namespace
     if any(getattr(options, name, None) not in (None, False) for name in _TAKEOVER) and not options.help:
@@ -64,7 +65,9 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the features of an ordinary session that were asked for."""
+    """Register the features of an ordinary session that were asked for; a child's session is judged by its controller."""
+    if _CHILD:
+        return
     for dest, name in _SESSION_FEATURES.items():
         if config.getoption(dest, None) is not None:
             config.pluginmanager.register(_session_feature(name).create(config), f"agentflow-{name}")

@@ -16,11 +16,14 @@ TWO_OF_FOUR = "def test_a(): pass\ndef test_b(): pass\ndef test_c(): assert 0\nd
 
 @pytest.fixture
 def session(tmp_path: Path):
-    def run(source: str, *args: str, quiet: bool = True, **files: str) -> tuple[int, str]:
+    def run(
+        source: str, *args: str, quiet: bool = True, more: dict[str, str] | None = None, **files: str
+    ) -> tuple[int, str]:
         (tmp_path / "test_m.py").write_text(source)
         for name, text in files.items():
             (tmp_path / name.replace("__", ".")).write_text(text)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV", "AGENTFLOW"))}
+        env |= more or {}
         command = [
             sys.executable,
             "-W",
@@ -200,3 +203,13 @@ def test_a_threshold_in_addopts_gates_every_session_and_workers_do_not_mind(sess
 @pytest.mark.parametrize("value", ["99,8", "0.998"])
 def test_a_threshold_that_is_mistyped_is_a_usage_error(session, value: str) -> None:
     assert session("def test_a(): pass\n", f"--pass-threshold={value}")[0] == 4
+
+
+def test_a_child_session_of_the_loop_is_not_gated_by_addopts_and_a_conftest_cannot_pose_as_one(
+    session,
+) -> None:
+    ini = '[tool.pytest.ini_options]\naddopts = "--pass-threshold 100"\n'
+    collect = ("def test_a(): pass\n", "--collect-only")
+    assert session(*collect, more={"AGENTFLOW_CHANNEL": "9"}, pyproject__toml=ini)[0] == 0
+    blind = "import os\nos.environ['AGENTFLOW_CHANNEL'] = '9'\n"
+    assert session(*collect, conftest__py=blind)[0] == 2
