@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import ast
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 Read = Callable[[str], str | None]
+_EXPECTATIONS = {
+    "golden", "expected", "expectation", "expectations", "snapshot", "snapshots", "snap", "ambr", "approved", "reference", "references",
+    "baseline", "baselines", "cassettes", "testdata", "fixtures", "wanted",
+}  # fmt: skip
 _MACHINERY = {"pytest", "unittest", "hypothesis"}
 
 
@@ -39,6 +44,12 @@ def serves_tests(
     } - {""}
     tested = any(any(name in elsewhere for name in imported[t]) for t in near)
     return tested and _asserts(path, text) and any(_names(imported[t], *absolute) for t in near)
+
+
+def holds_expectations(path: str) -> bool:
+    """Whether a data file is, by its name or its directory's, what results are compared with; any other may be what is tested."""
+    words = set(re.split(r"[^a-z]+", path.casefold()))
+    return not path.endswith(".py") and bool(words & _EXPECTATIONS)
 
 
 def _home(path: str, tests: set[str], roots: set[str]) -> str:

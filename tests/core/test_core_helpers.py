@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agentflow.core.helpers import serves_tests
+from pytest_agentflow.core.helpers import holds_expectations, serves_tests
 
 CHECK = "def check(value):\n    assert value\n"
 TEST = "from {helper} import check\nfrom {tested} import f\n\n\ndef test_f():\n    check(f())\n"
@@ -33,3 +33,11 @@ def test_a_helper_of_the_tests_is_known_by_who_imports_it(
 ) -> None:
     tests = [f for f in files if "test" in f.rpartition("/")[2]]
     assert serves_tests(path, files, tests, roots, files.get) is helper
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("golden/a.txt", True), ("api/__snapshots__/x.ambr", True), ("out.expected.json", True), ("shop/rates.json", False), ("golden.py", False)],
+)  # fmt: skip
+def test_a_file_of_expectations_is_known_by_its_name(path: str, expected: bool) -> None:
+    assert holds_expectations(path) is expected

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_agentflow.core.helpers import holds_expectations
 from pytest_agentflow.core.model import SessionRecord
 from pytest_agentflow.stages.oracle.room import Room
 
@@ -42,7 +43,7 @@ def peeked(room: Room, ids: Sequence[str]) -> dict[str, Any]:
         found = [p for p in found if (p["what"], p["path"]) not in known]
     reads = room.seen.get("reads", ())
     by_tests = {r["path"] for r in reads if r["test"]} - {r["path"] for r in reads if not r["test"]}
-    judging = sorted(p for p in paths & by_tests if not p.endswith(".py"))
+    judging = sorted(p for p in paths & by_tests if holds_expectations(p))
     return {"new": room.words, "peeks": found, "judging": judging}
 
 
