@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
+from pytest_agentflow.child import recorder_process
+from pytest_agentflow.child.recorder_engine import make_engine
 from pytest_agentflow.child.recorder_output import Output
 from pytest_agentflow.child.recorder_rendering import Rendering
 from pytest_agentflow.child.recorder_scope import Scope
@@ -23,29 +24,6 @@ from pytest_agentflow.child.recorder_watch import Watch
 
 ENVIRONMENT = "AGENTFLOW_RECORDER"
 NAME = "agentflow-child-recorder"
-
-
-class Engine(Protocol):
-    """What the recorder needs of a way to record."""
-
-    note: str | None
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-    def take(self) -> Mapping[str, set[int]]: ...
-
-
-def make_engine(scope: Scope, level: str) -> Engine:
-    """`sys.monitoring` where it exists, coverage's C tracer elsewhere."""
-    if sys.version_info >= (3, 12) and level != "edges":
-        from pytest_agentflow.child.recorder_monitoring import MonitoringEngine
-
-        return MonitoringEngine(scope, level)
-    from pytest_agentflow.child.recorder_tracer import TracerEngine
-
-    return TracerEngine(scope, level)
 
 
 class Recorder:
@@ -68,6 +46,8 @@ class Recorder:
 
     def start(self) -> None:
         self.started = True
+        if self.options.get("processes"):
+            recorder_process.invite(self.options, self.scope.top)
         self.watch.start()
         self.rendering.start()
         self.engine.start()
@@ -100,7 +80,10 @@ class Recorder:
         self.output.flush()
 
     def _phase(self, kind: str, item: pytest.Item) -> Generator[None, Any, Any]:
-        self.switch(kind, self.output.test(self.canonical(item.nodeid)))
+        nodeid = self.canonical(item.nodeid)
+        self.switch(kind, self.output.test(nodeid))
+        if self.options.get("processes"):
+            recorder_process.owned_by(kind, nodeid)
         self.watch.arm()
         self.engine.resume()
         try:

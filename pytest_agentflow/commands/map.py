@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pytest_agentflow.adapters import coverage_map, map_update, units
+from pytest_agentflow.adapters import coverage_config, coverage_map, map_update, units
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.coverage_records import merge
 from pytest_agentflow.core.dark import dark_units
@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", type=Path, default=None, help=f"the map to read or write (default: {SAVED})")
     parser.add_argument(
         "--root", action="append", default=[], help="with --record: record only files below this directory"
+    )
+    parser.add_argument(
+        "--subprocesses",
+        action="store_true",
+        help="with --record: also record the Python processes that tests start",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -90,6 +95,7 @@ def _record(args: argparse.Namespace, tree: Path, saved: Path) -> int:
             "roots": args.root or ["."],
             "out": str(out),
             "level": "lines",
+            "processes": args.subprocesses,
         }
         if old is not None:
             planned = map_update.plan(old, tree)
@@ -169,8 +175,14 @@ def _lines_at(coverage: CoverageMap, tree: Path, place: str) -> tuple[str, range
         raise AgentflowError(f"{told} is no line number.", "Write FILE:12 or FILE:12-20.") from error
 
 
+def _measured(coverage: CoverageMap, tree: Path) -> list[str]:
+    """The project's own files that it wants measured. Everything is recorded: an update must know of every change."""
+    wanted = coverage_config.read(tree)
+    return [p for p in coverage.paths() if not units.is_test_path(p) and wanted.measures(p)]
+
+
 def _dark(coverage: CoverageMap, tree: Path) -> list[dict[str, Any]]:
-    sources = units.load(tree, [p for p in coverage.paths() if not units.is_test_path(p)])
+    sources = units.load(tree, _measured(coverage, tree))
     found = dark_units(sources, {p: coverage.lines_tested(p) for p in sources})
     return [
         {
@@ -196,7 +208,7 @@ def _dark_words(found: list[dict[str, Any]]) -> list[str]:
 
 def _summary(coverage: CoverageMap, tree: Path) -> dict[str, Any]:
     rows = []
-    for path, source in units.load(tree, [p for p in coverage.paths() if not units.is_test_path(p)]).items():
+    for path, source in units.load(tree, _measured(coverage, tree)).items():
         reached = coverage.lines_reached(path)
         hit = sum(any(n in reached for n in range(s.first_line, s.last_line + 1)) for s in source.statements)
         rows.append(

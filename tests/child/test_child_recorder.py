@@ -295,6 +295,20 @@ def test_a_test_that_spins_until_it_is_killed_keeps_its_lines(project: Path) -> 
     assert LOW_TAKEN in lines(coverage, "test_spins")
 
 
+def test_python_processes_of_a_test_are_recorded_on_request(project: Path) -> None:
+    (project / FILE).write_text(
+        "import subprocess, sys\n\n\ndef run(x):\n"
+        "    command = [sys.executable, '-c', f'import pkg; pkg.low({x})']\n"
+        "    assert subprocess.run(command, check=True, capture_output=True).stderr == b''\n\n\n"
+        "def test_taken(): run(9)\n\n\ndef test_not(): run(1)\n"
+    )
+    coverage, done = session(project, options={"processes": True})
+    assert "2 passed" in done.stdout
+    assert LOW_TAKEN in lines(coverage, "test_taken", "call")
+    assert LOW_NOT not in lines(coverage, "test_taken", "call")
+    assert LOW_NOT in lines(coverage, "test_not", "call")
+
+
 def test_a_fork_of_the_tested_code_does_not_speak_for_the_session(project: Path) -> None:
     (project / FILE).write_text(
         "import os\nfrom pkg import low\n\n\ndef test_fork():\n    child = os.fork()\n    if not child:\n"

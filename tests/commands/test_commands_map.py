@@ -42,3 +42,17 @@ def test_mistakes_name_the_cause_and_the_next_step(project: Path, tmp_path: Path
     assert "not in the map" in agentflow(project, "x.py:1").stderr
     assert "no function nope" in agentflow(project, "m.py::nope").stderr
     assert "Traceback" not in agentflow(project, "m.py:x").stderr
+
+
+def test_what_coverage_is_told_to_omit_is_recorded_but_not_reported(project: Path) -> None:
+    config = project / ".coveragerc"
+    try:
+        config.write_text("[run]\nomit = m.py\n")
+        assert json.loads(agentflow(project, "--dark", "--json").stdout) == []
+        assert agentflow(project, "m.py::f").stdout.endswith("test_m.py::test_f\n")
+        config.write_text("[run\n")
+        broken = agentflow(project, "--dark")
+    finally:
+        config.unlink()
+    assert broken.returncode != 0
+    assert "coverage cannot read its configuration" in broken.stderr

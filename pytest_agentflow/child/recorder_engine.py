@@ -1,0 +1,32 @@
+"""Which way of recording does this interpreter have?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Protocol
+
+from pytest_agentflow.child.recorder_scope import Scope
+
+
+class Engine(Protocol):
+    """What the recorder needs of a way to record."""
+
+    note: str | None
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def take(self) -> Mapping[str, set[int]]: ...
+
+
+def make_engine(scope: Scope, level: str) -> Engine:
+    """`sys.monitoring` where it exists, coverage's C tracer elsewhere."""
+    if sys.version_info >= (3, 12) and level != "edges":
+        from pytest_agentflow.child.recorder_monitoring import MonitoringEngine
+
+        return MonitoringEngine(scope, level)
+    from pytest_agentflow.child.recorder_tracer import TracerEngine
+
+    return TracerEngine(scope, level)
