@@ -79,13 +79,24 @@ def generate(
         if not lines:
             continue
         edits = list(_edits_of_file(file, lines))
-        crowd = Counter((e.start, e.end, e.kind) for e, _ in edits)
+        crowd = _crowds(edit for edit, _ in edits)
         for edit, rank in edits:
             cost = math.log(rank + RANK_OFFSET) - math.log(edit.weight * likelier.get(edit.kind, 1.0))
             cost += CROWD * math.log(max(1.0, crowd[edit.start, edit.end, edit.kind] / FEW))
             found.append((cost, chance.random(), edit))
     found.sort(key=lambda f: f[:2])
     return [Ranked(cost, (edit,)) for cost, _, edit in _unique(found)]
+
+
+def _crowds(edits: Iterable[Edit]) -> dict[tuple[int, int, str], float]:
+    """How many alternatives of a kind there are at each place; unlikely ones count for less than one."""
+    total: dict[tuple[int, int, str], float] = {}
+    most: dict[tuple[int, int, str], float] = {}
+    for edit in edits:
+        key = (edit.start, edit.end, edit.kind)
+        total[key] = total.get(key, 0.0) + edit.weight
+        most[key] = max(most.get(key, 0.0), edit.weight)
+    return {key: weight / most[key] for key, weight in total.items()}
 
 
 def _unique(found: Iterable[tuple[float, float, Edit]]) -> Iterator[tuple[float, float, Edit]]:

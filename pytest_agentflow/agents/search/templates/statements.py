@@ -61,32 +61,40 @@ def _names(ctx: Context, node: ast.AST) -> list[str]:
 
 def _guards(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     """`if <condition>: <leave>` in front of a statement."""
-    names = [n for n in _names(ctx, node) if n not in ("self", "cls")][:5]
-    exits = ["return", "return None"][:1]
-    returned = [ctx.code(n.value) for n in ctx.nodes() if isinstance(n, ast.Return) and n.value is not None]
-    exits += [f"return {r}" for r in dict.fromkeys(returned) if "\n" not in r and len(r) < 50][:4]
-    exits += [f"return {name}" for name in names[:3]] + [
-        "return True",
-        "return False",
-        "return []",
-        'return ""',
-        "return 0",
-    ]
-    if _inside(ctx, node, ast.ExceptHandler):
-        exits = ["raise", *exits]
-    if _in_loop(ctx, node):
-        exits = ["continue", "break", *exits]
-    exits = list(dict.fromkeys(exits))
-    flags = [f"self.{a}" for a in ctx.self_attributes[:4]] if "self" in ctx.params else []
-    checks = [c for name in [*names, *flags] for c in (f"not {name}", f"{name} is None", name)]
-    checks += [f"isinstance({name}, {t})" for name in names[:3] for t in ctx.file.checked_types[:3]]
-    borrowed = list(islice(ctx.conditions, 25))
-    for n, check in enumerate(dict.fromkeys([*checks, *borrowed])):
-        if "\n" in check:
-            continue
+    exits = _exits(ctx, node)
+    for n, check in enumerate(_checks(ctx, node)):
         for m, leave in enumerate(exits):
-            weight = 0.25 / (1 + 0.15 * m) / (1 + 0.05 * n)
+            weight = 0.3 / (1 + 0.2 * m) / (1 + 0.1 * n)
             yield ctx.before(node, f"if {check}:\n    {leave}", "missing-guard", weight)
+
+
+def _exits(ctx: Context, node: ast.stmt) -> list[str]:
+    """Ways to leave here, likely ones first: as this function does elsewhere, then as any function might."""
+    exits = ["raise"] if _inside(ctx, node, ast.ExceptHandler) else []
+    exits += ["continue", "break"] if _in_loop(ctx, node) else []
+    returned = [ctx.code(n.value) for n in ctx.nodes() if isinstance(n, ast.Return) and n.value is not None]
+    short = [r for r in dict.fromkeys(returned) if "\n" not in r and len(r) < 50]
+    raised = [text for text, other in ctx.statements.items() if isinstance(other, ast.Raise) and other.exc]
+    constants = ("True", "False", "[]", '""', "0")
+    exits += ["return", *(f"return {r}" for r in short[:4]), *raised[:2]]
+    exits += [f"return {value}" for value in (*_own_names(ctx, node)[:3], *constants)]
+    return list(dict.fromkeys(exits))
+
+
+def _checks(ctx: Context, node: ast.stmt) -> list[str]:
+    """Conditions to leave on: about the names of the place, borrowed ones, about flags and types."""
+    names = _own_names(ctx, node)
+    flags = [f"self.{a}" for a in ctx.self_attributes[:4]] if "self" in ctx.params else []
+    checks = [c for name in names for c in (f"not {name}", f"{name} is None", name)]
+    checks += [text for text in islice(ctx.conditions, 25) if "\n" not in text]
+    checks += [c for name in flags for c in (f"not {name}", name)]
+    checks += [f"isinstance({name}, {t})" for name in names[:3] for t in ctx.file.checked_types[:3]]
+    checks += [c for name in names[:3] for c in (f"{name} == 0", f"{name} < 0", f"len({name}) == 1")]
+    return list(dict.fromkeys(checks))
+
+
+def _own_names(ctx: Context, node: ast.stmt) -> list[str]:
+    return [n for n in _names(ctx, node) if n not in ("self", "cls")][:5]
 
 
 def _borrowed(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
@@ -212,6 +220,8 @@ def _collecting(ctx: Context, node: ast.AST) -> Iterator[tuple[str, str]]:
             yield "append", node.targets[0].id
         elif isinstance(node.value, ast.Set) or called == "set":
             yield "add", node.targets[0].id
+        elif isinstance(node.value, ast.Dict) or called in ("dict", "defaultdict", "Counter"):
+            yield "update", node.targets[0].id
     elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
         name = getattr(node.comparators[0], "id", "")
         if name in ctx.params:  # a collection may also be handed in
