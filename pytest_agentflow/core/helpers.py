@@ -32,17 +32,18 @@ def serves_tests(
     near = {t for t in testing if _within(t, home)}
     imported = {t: set(_imports(t, read(t) or "")) for t in near}
     others = [f for f in known - near if f.endswith(".py") and f != path]
-    if any(_names(imported[t], beside) for t in near) and not any(
-        _imported(f, absolute, read) for f in (*others, *near)
-    ):
-        return True
-    text = read(path) or ""
-    if path not in known or not absolute or any(_imported(f, absolute, read) for f in others):
-        return False
     elsewhere = {
         _dotted(posixpath.relpath(f, r.strip("./") or ".")) for f in others for r in roots if _within(f, r)
     } - {""}
     tested = any(any(name in elsewhere for name in imported[t]) for t in near)
+    by_name = any(_imported(f, absolute, read) for f in others)
+    if any(_names(imported[t], beside) for t in near) and not (
+        by_name or any(_imported(t, absolute, read) for t in near)
+    ):
+        return tested  # where the tests use nothing from elsewhere, what lies beside them is what they test
+    text = read(path)
+    if text is None or not absolute or by_name:
+        return False
     return tested and _asserts(path, text) and any(_names(imported[t], *absolute) for t in near)
 
 
