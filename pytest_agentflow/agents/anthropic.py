@@ -121,6 +121,7 @@ def read_settings(name: str, config: Mapping[str, Any]) -> Settings:
         effort=effort,
         thinking=None if thinking in ("", "none", None) else str(thinking),
         cache_ttl=str(config.get("cache_ttl", "5m")),
+        name=name,
     )
 
 

@@ -31,6 +31,7 @@ class Settings:
     effort: str | None = None
     thinking: str | None = "adaptive"
     cache_ttl: str = "5m"
+    name: str = "anthropic"  # who speaks in the log: the author's section, or a reviewer
 
 
 def converse(settings: Settings, brief: Brief, bench: Bench, caller: Caller, box: ToolBox) -> AgentReport:
@@ -40,6 +41,7 @@ def converse(settings: Settings, brief: Brief, bench: Bench, caller: Caller, box
     bench.record("prompt", {"system": box.system, "task": messages[0]["content"]})
     notes: dict[str, Any] = {"model": settings.model, "turns": 0}
     log = ConversationLog(brief.directory, box.redactor)
+    log.say(f"== {settings.name}, {settings.model}")
     try:
         ended, message = _turns(settings, bench, caller, box, messages, notes, log)
         outcome = None
@@ -84,7 +86,9 @@ def _turns(
         answer = _answer(turn, box, bench, caller, log)
         if box.over:
             return (
-                ("gave_up", "says that test and code disagree") if box.gave_up else ("finished", _words(turn))
+                ("gave_up", "says that test and code disagree")
+                if box.gave_up
+                else ("finished", _words(turn, "ended by its last call"))
             )
         if answer is None:
             return turn.stop_reason, _words(turn)
@@ -166,6 +170,6 @@ def _result(call: Mapping[str, Any], result: Result) -> dict[str, Any]:
     return {**block, "is_error": True} if result.error else block
 
 
-def _words(turn: Turn) -> str:
+def _words(turn: Turn, otherwise: str = "the model stopped without a word") -> str:
     said = [block["text"] for block in turn.content if block.get("type") == "text"]
-    return prompt.cut(" ".join(said).strip(), 2_000) or "the model stopped without a word"
+    return prompt.cut(" ".join(said).strip(), 2_000) or otherwise

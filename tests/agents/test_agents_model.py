@@ -506,6 +506,7 @@ def test_the_log_tells_every_turn_tool_call_token_and_dollar(converse: Converse,
         directory=tmp_path / "a",
     )
     log = (tmp_path / "a/agent.log").read_text()
+    assert log.startswith("== anthropic, claude-sonnet-5-5\n")
     assert log.count("== turn ") == 3
     for piece in (
         "I look around",
