@@ -112,7 +112,8 @@ class ForkServer:
             server.forks, server.why_not = False, "this platform cannot fork"
         elif hello["threads"] > 0:
             server.forks = False
-            server.why_not = f"{hello['threads']} threads started during collection"
+            n = hello["threads"]
+            server.why_not = f"{n} thread{'s' * (n > 1)} started during collection"
         if not server.forks:
             server._session.close()
             server._session = None
