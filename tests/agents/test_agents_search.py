@@ -17,7 +17,7 @@ from pytest_agentflow.agents.search import SearchAgent
 from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import expected_ranks, generate
-from pytest_agentflow.core.model import Attempt, Failure, LineScore, Outcome, SessionRecord
+from pytest_agentflow.core.model import Attempt, LineScore, Outcome, SessionRecord
 
 
 class Bench:
@@ -298,10 +298,10 @@ def test_an_attempt_without_a_way_to_run_tests_is_an_error() -> None:
 
 
 def test_an_exception_is_read_for_what_it_names() -> None:
-    from pytest_agentflow.agents.search.evidence import read
+    from pytest_agentflow.agents.search.hints import read
 
     def hint(message: str) -> tuple[str, str, str] | None:
-        found = read(Failure("call", "X", message))
+        found = read(message)
         return (found.kind, found.name, found.where) if found else None
 
     assert hint("module 'numpy' has no attribute 'float'") == ("attribute", "float", "numpy")
@@ -312,7 +312,11 @@ def test_an_exception_is_read_for_what_it_names() -> None:
         "collections",
     )
     assert hint("No module named 'lib.old'") == ("module", "lib.old", "lib.old")
-    assert hint("Client.fetch() got an unexpected keyword argument 'wait'") == ("keyword", "wait", "fetch")
+    assert hint("Client.fetch() got an unexpected keyword argument 'wait'") == (
+        "keyword",
+        "wait",
+        "Client.fetch",
+    )
     assert hint("load() takes 1 positional argument but 2 were given") == ("arguments", "load", "load")
     assert hint("name 'Path' is not defined") == ("name", "Path", "")
     assert hint("assert 1 == 2") is None

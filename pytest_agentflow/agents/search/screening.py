@@ -13,6 +13,7 @@ from pytest_agentflow.core.model import Outcome
 FAST_GUARDS = 12  # guards run together with the targets: the last ones that refused a candidate
 BATCH_SIZE = 48  # candidates that share a process while they are only screened out
 PATIENCE = 24  # candidates disturbed by an earlier one of their batch before batches are given up
+QUICK = 0.5  # CPU seconds of all targets together
 SLACK = 20.0  # CPU time allowed per test, times what it took on the base
 LEAST, MOST = 0.05, 20.0  # … but at least and at most that many seconds
 
@@ -77,8 +78,9 @@ class Screening:
         return min(MOST, max(LEAST, SLACK * seconds) * factor)
 
     def _keep_going(self) -> frozenset[str]:
-        """With few targets it is worth knowing which ones a candidate flips; with many the first failure must do."""
-        return frozenset(self.targets) if 1 < len(self.targets) <= 4 else frozenset()
+        """Where targets are quick it is worth knowing which ones a candidate flips; else the first failure must do."""
+        took = sum(self.seconds.get(t, MOST) for t in self.targets)
+        return frozenset(self.targets) if len(self.targets) > 1 and took < QUICK else frozenset()
 
     def offer(self, trial: Trial) -> None:
         """Try a candidate: together with others in one process first, where that has been shown to tell the truth."""
