@@ -1,8 +1,8 @@
 """How far does the search agent get on QuixBugs? Give the path of a checkout; nothing of it is stored here.
 
-`plausible`: a patch flips every failing test and breaks none, judged by a cold run. `correct`: the chosen (first) patch
-behaves like the reference on generated inputs, or equals it after normalising; what differs is printed, to be read by a
-person. `--half` shows the agent every second JSON case only and judges the chosen patch on the others.
+`plausible`: a patch flips every failing test and breaks none, judged by a cold run. `same`: the chosen (first) patch equals
+the reference after normalising; `alike`: it does what the reference does on the cases and on generated neighbours of their
+inputs; `differs`: it does not; `read`: a person has to (programs on graphs and lists of nodes). `--half` shows the agent every second JSON case only and judges the chosen patch on the others.
 
 The templates were written by people who know QuixBugs: the figure says what such a search can reach, not how it fares on
 bugs that nobody has seen. For that, see benchmarks/search.py.
@@ -16,12 +16,49 @@ import difflib
 import json
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from search_harness import Case, attempt, cpu_seconds, green, red, with_files
 
 from pytest_agentflow.core.model import SessionRecord, TestResult
+from pytest_agentflow.core.neighbours import neighbours
+
+GENERATED = 60  # inputs beside the cases
+# Both programs on every input, apart from those that the reference itself does not finish or refuses.
+COMPARE = """
+import copy, json, signal, sys, types
+name, *texts, inputs = json.load(sys.stdin)
+def stop(*_): raise TimeoutError
+signal.signal(signal.SIGALRM, stop)
+functions = []
+for text in texts:
+    space = {}
+    exec(text, space)
+    functions.append(space[name])
+def run(function, given):
+    signal.setitimer(signal.ITIMER_REAL, 2.0)
+    try:
+        value = function(*copy.deepcopy(given))
+        value = list(value) if isinstance(value, types.GeneratorType) else value
+        return 'value', json.loads(json.dumps(value))
+    except Exception as error:
+        return 'error', type(error).__name__
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+compared = 0
+for given in inputs:
+    wanted = run(functions[0], given)
+    if wanted[0] == 'value':
+        compared += 1
+        if run(functions[1], given) != wanted:
+            print('differs')
+            break
+else:
+    print('alike' if compared >= 10 else 'read')
+"""
 
 
 def main() -> int:
@@ -47,9 +84,9 @@ def main() -> int:
         print(line(rows[-1]), flush=True)
         if args.show:
             print(rows[-1]["diff"])
+        if args.json:
+            args.json.write_text(json.dumps(rows, indent=1))
     summary(rows, args.half)
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1))
     shutil.rmtree(root, ignore_errors=True)
     return 0
 
@@ -88,6 +125,8 @@ def one(name: str, tree: Path, scratch: Path, args: argparse.Namespace) -> dict:
             row["hidden"] = int(judged(with_files(case, best.files, sorted(hidden)), sorted(hidden)))
         row["kind"] = best.label
         row["correct"] = same_as_reference(tree, name, best.files[source])
+        if row["correct"] == "read":
+            row["correct"] = like_reference(tree, name, best.files[source])
         row["diff"] = diff((tree / source).read_bytes(), best.files[source], name)
         row["any"] = [same_as_reference(tree, name, c.files[source]) for c in report.candidates]
     return row
@@ -116,6 +155,20 @@ def same_as_reference(tree: Path, name: str, patched: bytes) -> str:
     return "same" if normal(reference) == normal(patched) else "read"
 
 
+def like_reference(tree: Path, name: str, patched: bytes) -> str:
+    cases = tree / "json_testcases" / f"{name}.json"
+    if not cases.exists():
+        return "read"
+    shown = [tuple(json.loads(row)[0]) for row in cases.read_text().splitlines() if row.strip()]
+    inputs = [*shown, *neighbours(shown, GENERATED)]
+    reference = (tree / "correct_python_programs" / f"{name}.py").read_text()
+    asked = json.dumps([name, reference, patched.decode(), [list(i) for i in inputs]])
+    told = subprocess.run(
+        [sys.executable, "-c", COMPARE], input=asked, capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip() or "read"
+
+
 def normal(source: bytes) -> str:
     tree = ast.parse(source)
     tree.body = [n for n in tree.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
@@ -132,7 +185,7 @@ def diff(old: bytes, new: bytes, name: str) -> str:
 def line(row: dict) -> str:
     hidden = f" hidden={row['hidden']}" if row["hidden"] != "" else ""
     return (
-        f"{row['name']:30} plausible={row['plausible']} {row['correct']:5}{hidden} tried={row['tried']:6}"
+        f"{row['name']:30} plausible={row['plausible']} {row['correct']:7}{hidden} tried={row['tried']:6}"
         f" cpu={row['cpu']:6.1f} wall={row['wall']:6.1f} {row['kind']}"
     )
 
@@ -140,7 +193,8 @@ def line(row: dict) -> str:
 def summary(rows: list[dict], half: bool) -> None:
     print(f"\n{len(rows)} programs: plausible {sum(r['plausible'] for r in rows)}", end="")
     print(f", textually the reference {sum(r['correct'] == 'same' for r in rows)}", end="")
-    print(f", to be read {sum(r['correct'] == 'read' for r in rows)}", end="")
+    for what in ("alike", "differs", "read"):
+        print(f", {what} {sum(r['correct'] == what for r in rows)}", end="")
     if half:
         print(
             f", chosen patch passes the hidden half {sum(r['hidden'] == 1 for r in rows)} of {len(rows)}",
