@@ -199,14 +199,52 @@ class Twins:
 
 def _shape(item: pytest.Function) -> dict[str, Any]:
     """How the test is put together, for running it without pytest."""
-    callspec = getattr(item, "callspec", None)
     return {
         "function": item.originalname,
         "qualname": getattr(inspect.unwrap(item.function), "__qualname__", ""),
         "cls": item.cls.__qualname__ if item.cls is not None else "",
-        "indices": dict(callspec.indices) if callspec is not None else {},
+        "indices": _rows(item),
         "fixtures": list(item.fixturenames),
     }
+
+
+def _rows(item: pytest.Function) -> dict[str, int]:
+    """Parameter -> its row in the table of its own decorator or fixture. pytest's own indices count combinations."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        return {}
+    tables: list[tuple[list[str], Any]] = []
+    for mark in item.iter_markers("parametrize"):
+        names, values = (
+            *mark.args,
+            *(mark.kwargs[k] for k in ("argnames", "argvalues") if k in mark.kwargs),
+        )[:2]
+        listed = [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else list(names)
+        tables.append((listed, values))
+    named = {n for names, _ in tables for n in names}
+    for name, definitions in item._fixtureinfo.name2fixturedefs.items():
+        if name in callspec.params and name not in named and definitions:
+            tables.append(([name], definitions[-1].params))
+    if len(tables) == 1:
+        return dict(callspec.indices)
+    found: dict[str, int] = {}
+    for names, values in tables:
+        for number, row in enumerate(values if isinstance(values, list | tuple) else ()):
+            cells = (
+                row.values
+                if hasattr(row, "marks") and hasattr(row, "id")
+                else row
+                if len(names) > 1
+                else (row,)
+            )
+            if all(_same(callspec.params.get(n), c) for n, c in zip(names, cells, strict=False)):
+                found |= dict.fromkeys(names, number)
+                break
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and repr(one) == repr(other))
 
 
 def _where(trace: TracebackType | None, real: str, site: Site) -> bool:

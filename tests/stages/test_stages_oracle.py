@@ -124,3 +124,35 @@ def test_two_weak_patches_that_differ_at_a_generated_input_leave_the_specificati
     assert verdict.kind is VerdictKind.AMBIGUOUS
     assert "f(3) gives 3 with one and 2 with the other" in verdict.reason
     assert judge(held_against(evidence, alone.attempt(), one, one, alone.context())).kind is VerdictKind.WEAK
+
+
+STACKED = """# a comment comes first
+import pytest
+from calc import f
+
+
+@pytest.fixture(params=[0, 100])
+def more(request):
+    return request.param
+
+
+@pytest.mark.parametrize("start", [10, 1])
+@pytest.mark.parametrize("by", [2, 5])
+def test_stacked(start, by):
+    assert f(start) + by == start + by + 1
+
+
+@pytest.mark.parametrize("n,want", [(1, 2), pytest.param(2, 3, id="two")])
+def test_beside_a_fixture(more, n, want):
+    assert f(n) == want
+"""
+
+
+def test_stacked_tables_and_parametrised_fixtures_are_called_plainly_row_by_row() -> None:
+    with case({**ALONE, "tests/test_calc.py": STACKED}) as made:
+        verdict = judge(
+            gather(made.attempt(), made.patch({"calc.py": "def f(a):\n    return a + 1\n"}), made.context())
+        )
+    assert verdict.kind is VerdictKind.PLAUSIBLE, verdict
+    plain = next(f for f in verdict.findings if f.layer == "bare call")
+    assert plain.reason.startswith("8 targets return the expected values")
