@@ -72,15 +72,9 @@ class Search:
         if not self.sources and not hints:
             self.stopped = "no suspected Python source in scope"
             return
-        singles = [
-            *generate(
-                self.sources,
-                scores,
-                attempt.seed,
-                likelier(attempt.visible, self.brief.failures),
-                words_of(self.brief.workspace, attempt.visible),
-            ),
-        ]
+        likely = likelier(attempt.visible, self.brief.failures)
+        words = words_of(self.brief.workspace, attempt.visible)
+        singles = generate(self.sources, scores, attempt.seed, likely, words)
         self.notes["candidates_known"] = len(singles)
         ids = (*attempt.visible, *near_first(attempt.guards, attempt.visible))
         runner.start(self.config["run_spec"], self.brief.workspace, ids, self._scratch())
