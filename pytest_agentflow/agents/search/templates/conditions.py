@@ -24,13 +24,30 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         assert node.value is not None
         yield ctx.put(node.value, f"not {ctx.atom(node.value)}", "negation", 0.8)
         yield from _joined(ctx, node.value, 0.4)
+    elif isinstance(node, ast.Name | ast.Attribute) and _handed_on(ctx, node):
+        for default in ("[]", "{}", '""', "()", "0", "None"):
+            yield ctx.put(node, f"{ctx.code(node)} or {default}", "missing-guard", 0.15)
     if isinstance(node, ast.IfExp):
-        body, asked, other = ctx.code(node.body), ctx.code(node.test), ctx.code(node.orelse)
-        yield ctx.put(node, f"{other} if {asked} else {body}", "swapped-branches", 0.7)
-        yield ctx.put(node, body, "condition-dropped", 0.3)
-        yield ctx.put(node, other, "condition-dropped", 0.3)
+        yield from _choice(ctx, node)
     if isinstance(node, ast.If) and node.orelse and not isinstance(node.orelse[0], ast.If):
         yield from _swapped_bodies(ctx, node)
+
+
+def _choice(ctx: Context, node: ast.IfExp) -> Iterator[Edit]:
+    body, asked, other = ctx.code(node.body), ctx.code(node.test), ctx.code(node.orelse)
+    yield ctx.put(node, f"{other} if {asked} else {body}", "swapped-branches", 0.7)
+    yield ctx.put(node, body, "condition-dropped", 0.3)
+    yield ctx.put(node, other, "condition-dropped", 0.3)
+
+
+def _handed_on(ctx: Context, node: ast.Name | ast.Attribute) -> bool:
+    """True for a value that is assigned, returned, passed or iterated over as it is: it may need a default."""
+    parent = ctx.parent(node)
+    if isinstance(parent, ast.Assign | ast.Return | ast.keyword):
+        return parent.value is node
+    if isinstance(parent, ast.For | ast.comprehension):
+        return parent.iter is node
+    return isinstance(parent, ast.Call) and node in parent.args
 
 
 def _is_truth(value: ast.expr | None) -> bool:

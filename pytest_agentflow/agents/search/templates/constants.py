@@ -117,6 +117,7 @@ def _string(ctx: Context, node: ast.Constant, value: str) -> Iterator[Edit]:
         (value.upper(), 0.2),
         (value.rstrip("\n"), 0.2),
         (value + "\n", 0.2),
+        (value + value[-1:], 0.15),
         (value[:-1], 0.15),
         (value[1:], 0.15),
     ]

@@ -89,6 +89,8 @@ def _checks(ctx: Context, node: ast.stmt) -> list[str]:
     checks += [text for text in islice(ctx.conditions, 25) if "\n" not in text]
     checks += [c for name in flags for c in (f"not {name}", name)]
     checks += [f"isinstance({name}, {t})" for name in names[:3] for t in ctx.file.checked_types[:3]]
+    holders = [n for n in (*ctx.locals[:4], *ctx.used_globals[:4]) if n not in BUILTINS]
+    checks += [f"{n} {op} {h}" for n in names[:2] for h in holders if h != n for op in ("in", "not in")]
     checks += [c for name in names[:3] for c in (f"{name} == 0", f"{name} < 0", f"len({name}) == 1")]
     return list(dict.fromkeys(checks))
 
