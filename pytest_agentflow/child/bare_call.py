@@ -91,7 +91,7 @@ class Runner:
         except BaseException as problem:  # noqa: BLE001 - whatever the tested code raises is this test's result
             kind = "assertion" if isinstance(problem, AssertionError) else "exception"
             told.update(status=kind, detail=f"{type(problem).__name__}: {problem}"[:300])
-        told.update(checks=self.checks, native=self.native, calls=recorder.calls)
+        told.update(checks=self.checks, native=self.native, calls=recorder.calls, whole=recorder.whole)
         return told
 
     def _run(self, test: dict[str, Any], stack: contextlib.ExitStack) -> None:

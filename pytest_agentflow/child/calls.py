@@ -29,26 +29,29 @@ class Recorder:
     def __init__(self, top: str, tests: set[str]) -> None:
         self.top, self.tests = top, tests
         self.calls: list[Any] = []
+        self.whole = True  # every call could be told
 
     def __call__(self, frame: types.FrameType, event: str, _: object) -> None:
         code, caller = frame.f_code, frame.f_back
-        if (
-            event != "call"
-            or caller is None
-            or caller.f_code.co_filename not in self.tests
-            or len(self.calls) >= MOST_CALLS
-        ):
+        if event != "call" or caller is None or caller.f_code.co_filename not in self.tests:
             return
-        if not code.co_filename.startswith(self.top) or code.co_flags & _STARRED or "<" in code.co_qualname:
+        if not code.co_filename.startswith(self.top):
             return
+        call = self._told(frame, code)
+        if call is None or len(self.calls) >= MOST_CALLS:
+            self.whole = False
+        elif call not in self.calls:
+            self.calls.append(call)
+
+    def _told(self, frame: types.FrameType, code: types.CodeType) -> list[Any] | None:
+        if code.co_flags & _STARRED or "<" in code.co_qualname:
+            return None
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         try:
             arguments = [[name, _state(frame.f_locals[name])] for name in names]
         except Opaque:
-            return
-        call = [frame.f_globals.get("__name__", ""), code.co_qualname, arguments]
-        if call not in self.calls:
-            self.calls.append(call)
+            return None
+        return [frame.f_globals.get("__name__", ""), code.co_qualname, arguments]
 
 
 def _state(value: Any) -> Any:

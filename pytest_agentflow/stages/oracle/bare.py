@@ -99,6 +99,7 @@ def _run(room: Room, ids: Sequence[str], how: _How) -> Told:
             told[target] = {"status": "lost", "detail": problem or "gave no answer", "checks": []}
         else:
             room.calls.setdefault(target, answer["calls"])
+            room.unclear |= set() if answer["whole"] else {target}
             told[target] = _facts(
                 answer, bares[target.partition("::")[0]], room.shapes[target], places[target]
             )

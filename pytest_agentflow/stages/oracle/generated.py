@@ -22,7 +22,7 @@ def measure(room: Room) -> Iterator[LayerFacts]:
     hidden = {*attempt.hidden_choose, *attempt.hidden_judge}
     shown = [c for t in attempt.targets if t not in hidden for c in room.calls.get(t, ())]
     unseen = [c for t in hidden for c in room.calls.get(t, ())]
-    facts["repeats"] = bool(unseen) and all(c in shown for c in unseen)
+    facts["repeats"] = bool(unseen) and not hidden & room.unclear and all(c in shown for c in unseen)
     asked = shown[:MOST_SHOWN]
     calls = [*asked, *(further(asked) if not hidden or facts["repeats"] else ())]
     if calls:

@@ -58,6 +58,7 @@ class Room:
     calls: dict[str, list[Any]] = field(
         default_factory=dict
     )  # plain calls of project functions that a target makes
+    unclear: set[str] = field(default_factory=set)  # targets some of whose calls could not be told
     seen: Mapping[str, list[Any]] = field(default_factory=dict)  # what watchers told of the first session
     sessions: list[dict[str, Any]] = field(default_factory=list)
     cpu: float = 0.0
