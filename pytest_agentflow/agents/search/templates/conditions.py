@@ -14,12 +14,7 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
     if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
         yield from _condition(ctx, node.test, loop=isinstance(node, ast.While))
     elif isinstance(node, ast.comprehension):
-        for test in node.ifs:
-            yield from _condition(ctx, test, loop=False)
-        if not node.ifs:
-            for clause in _clauses(ctx, node.iter)[:20]:
-                start = ctx.source.span(node.iter)[1]
-                yield ctx.between(start, start, f" if {clause}", "missing-condition", node.iter.lineno, 0.2)
+        yield from _filtered(ctx, node)
     elif isinstance(node, ast.Return) and _is_truth(node.value):
         assert node.value is not None
         yield ctx.put(node.value, f"not {ctx.atom(node.value)}", "negation", 0.8)
@@ -31,6 +26,14 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         yield from _choice(ctx, node)
     if isinstance(node, ast.If) and node.orelse and not isinstance(node.orelse[0], ast.If):
         yield from _swapped_bodies(ctx, node)
+
+
+def _filtered(ctx: Context, node: ast.comprehension) -> Iterator[Edit]:
+    for test in node.ifs:
+        yield from _condition(ctx, test, loop=False)
+    for clause in _clauses(ctx, node.iter)[:20] if not node.ifs else ():
+        start = ctx.source.span(node.iter)[1]
+        yield ctx.between(start, start, f" if {clause}", "missing-condition", node.iter.lineno, 0.2)
 
 
 def _choice(ctx: Context, node: ast.IfExp) -> Iterator[Edit]:
