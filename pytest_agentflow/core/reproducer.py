@@ -10,6 +10,7 @@ from pytest_agentflow.core.conditions import Conditions
 from pytest_agentflow.core.flaky import Category, FlakyRecord
 
 PLAIN = "-p no:randomly -p no:cacheprovider"
+MEETINGS = 50  # runs of each test, so that two sessions meet
 LONGEST = 6  # more tests than these go into an order file
 
 
@@ -24,6 +25,8 @@ def command(record: FlakyRecord) -> str:
             return f"{line} ; {line}"
         case Category.PARALLEL_COLLISION:
             other = pytest_line([record.partners[0]], Conditions()) if record.partners else line
+            # Sessions do not start at one moment, and a collision may last for milliseconds: each test runs many times.
+            line, other = (f"AGENTFLOW_REPEAT={MEETINGS} {one}" for one in (line, other))
             return f"{line} & {other}; a=$?; wait $! && exit $a"
     return line
 

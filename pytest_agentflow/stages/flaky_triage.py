@@ -24,7 +24,7 @@ SAMPLES = (
     10,
 )  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
-SCREENING, DIAGNOSIS, SEARCHING = 0.68, 0.83, 0.86
+SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.83, 0.86
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
