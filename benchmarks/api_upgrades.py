@@ -377,7 +377,11 @@ def environment(place: Path, spec: str) -> str:
 
 def project(tree: Path, case: Upgrade) -> Path:
     shutil.rmtree(tree, ignore_errors=True)
-    warnings = 'filterwarnings = ["error"]\n' if case.error_on_warning else ""
+    warnings = (
+        'filterwarnings = ["error", "ignore::pytest.PytestDeprecationWarning"]\n'
+        if case.error_on_warning
+        else ""
+    )
     files = {**case.files, "pyproject.toml": f'[tool.pytest.ini_options]\npythonpath = ["."]\n{warnings}'}
     for path, text in files.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)

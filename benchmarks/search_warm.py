@@ -1,20 +1,28 @@
 """What does a candidate cost in a fork of the collected session, with a fresh import, and cold; do the verdicts agree?
 
-Random template edits on covered code. Each is judged hot (where that is refused, as it falls), with a fresh import, and by a
-cold `python -m pytest` of its own, on up to three tests that reach the edit. The sessions load no third-party plugins, which
-makes the cold run cheaper and the ratios smaller than they are for most users.
+Random template edits on covered code, on up to three tests that reach the edit. Each is judged hot (where that is refused, as
+it falls) and by pytest on a patched copy of the tree, in a process that imports the project from disk and knows nothing of
+the warm runner: a fork of one that has imported pytest alone. Every twentieth is also judged with a fresh import and by a
+cold `python -m pytest`; these give the costs. The sessions load no third-party plugins, which makes the cold run cheaper and
+the ratios smaller than they are for most users.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import random
 import resource
+import shutil
 import statistics
+import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from pytest_agentflow.adapters.sessions import child_environment
 from pytest_agentflow.adapters.toolcache import tool_bytecode
 from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner
 from pytest_agentflow.agents.search.edits import Source
@@ -22,6 +30,7 @@ from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import generate
 
 MODES = (HOT, FRESH, COLD)
+EVERY = 20  # candidates that are also run fresh and cold
 
 
 def compare(project: Any, args: argparse.Namespace) -> list[dict]:
@@ -38,27 +47,38 @@ def compare(project: Any, args: argparse.Namespace) -> list[dict]:
     chance.shuffle(pool)
     spec = replace(case.spec, env={**case.spec.env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     spec = replace(spec, bytecode=str(tool_bytecode(spec, case.scratch) or ""))
-    with WarmRunner() as runner:
+    with contextlib.ExitStack() as stack:
+        runner = stack.enter_context(WarmRunner())
         runner.start(spec, case.tree, project.green, case.scratch / "warm")
         print(f"{project.name}: {len(pool)} edits, not available: {dict(runner.why)}", flush=True)
+        colds = stack.enter_context(ColdForks(spec, case.tree, case.scratch / "copy"))
+        until = time.monotonic() + args.seconds
         for source, edits in pool:
-            if len(rows) >= args.candidates:
+            if len(rows) >= args.candidates or time.monotonic() > until:
                 break
             tests = [t for t in coverage.tests_reaching(source.path, [edits[0].line]) if t in project.green]
             if not tests or normal_form(source, *edits) is None:
                 continue
             tests = tuple(chance.sample(tests, min(3, len(tests))))
-            rows.append({"project": project.name, "kind": edits[0].kind, **one(runner, source, edits, tests)})
+            rows.append(
+                {
+                    "project": project.name,
+                    "kind": edits[0].kind,
+                    **one(runner, colds, source, edits, tests, len(rows)),
+                }
+            )
     report(project.name, rows)
     rate(project, spec, rows)
     return rows
 
 
-def one(runner: WarmRunner, source: Source, edits: tuple, tests: tuple[str, ...]) -> dict:
+def one(
+    runner: WarmRunner, colds: ColdForks, source: Source, edits: tuple, tests: tuple[str, ...], n: int
+) -> dict:
     files = {source.path: source.patched(edits)}
     row: dict[str, Any] = {"line": edits[0].line, "text": edits[0].text, "tests": tests}
-    for mode in MODES:
-        if mode == COLD and row[HOT]["killed"] in ("cpu", "wall"):
+    for mode in MODES if n % EVERY == 0 else (HOT,):
+        if mode == COLD and row[HOT]["killed"]:
             continue  # ended by its limit when warm; a cold run would take all the session's time
         before = _children()
         runner.submit(Job(files, tests, Limits(default=1.0, stop=False, wall=30.0), mode))
@@ -71,8 +91,72 @@ def one(runner: WarmRunner, source: Source, edits: tuple, tests: tuple[str, ...]
             "killed": verdict.killed,
             "why": verdict.why,
         }
-    row["agree"] = COLD not in row or row[HOT]["red"] == row[COLD]["red"] == row[FRESH]["red"]
+    if not row[HOT]["killed"]:
+        row["disk"] = {"red": sorted(set(tests) - set(colds.passed(files, tests)))}
+    seen = [row[k]["red"] for k in (*MODES, "disk") if k in row and not row[k].get("killed")]
+    row["agree"] = all(red == seen[0] for red in seen)
     return row
+
+
+# A process that imports pytest and nothing else, and forks for each candidate: nothing in it is the warm runner's.
+COLD_FORKS = r"""
+import json, os, sys, pytest
+class Note:
+    def __init__(self): self.bad, self.ran = set(), set()
+    def pytest_runtest_logreport(self, report):
+        self.ran.add(report.nodeid)
+        if report.outcome != "passed" or hasattr(report, "wasxfail"): self.bad.add(report.nodeid)
+for line in sys.stdin:
+    request = json.loads(line)
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2): os.dup2(null, fd)
+        note = Note()
+        pytest.main([*request["args"], *request["ids"]], plugins=[note])
+        os.write(writer, json.dumps(sorted(note.ran - note.bad)).encode())
+        os._exit(0)
+    os.close(writer)
+    said = b""
+    while chunk := os.read(reader, 65536): said += chunk
+    os.close(reader); os.wait()
+    print((said or b"[]").decode(), flush=True)
+"""
+
+
+class ColdForks:
+    """Judges candidates on a copy of the tree, from what is on disk."""
+
+    def __init__(self, spec: Any, tree: Path, copy: Path) -> None:
+        shutil.copytree(tree, copy, ignore=shutil.ignore_patterns("__pycache__", ".git"))
+        self._tree, self._n = copy, 0
+        self._args = ["-p", "no:cacheprovider", "-q", "--tb=no", "--rootdir", str(copy)]
+        env = {**child_environment(spec, copy, copy.parent / "disk", 0, {}), "PYTHONDONTWRITEBYTECODE": "1"}
+        argv = [spec.python, "-P", "-s", "-c", COLD_FORKS]
+        self._process = subprocess.Popen(
+            argv, cwd=copy, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> ColdForks:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def passed(self, files: dict[str, bytes], ids: tuple[str, ...]) -> list[str]:
+        kept = {path: (self._tree / path).read_bytes() for path in files}
+        try:
+            for path, data in files.items():
+                (self._tree / path).write_bytes(data)
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps({"ids": ids, "args": self._args}) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
+        finally:
+            for path, data in kept.items():
+                (self._tree / path).write_bytes(data)
 
 
 def rate(project: Any, spec: Any, rows: list[dict]) -> None:
@@ -103,8 +187,9 @@ def _children() -> float:
 
 
 def report(name: str, rows: list[dict]) -> None:
+    compared = [r for r in rows if "disk" in r]
     calm = [r for r in rows if COLD in r and not any(r[m]["killed"] for m in MODES)]
-    hot = [r for r in calm if r[HOT]["mode"] == HOT]
+    hot = [r for r in compared if r[HOT]["mode"] == HOT]
     fresh = [r for r in calm if r[FRESH]["mode"] == FRESH]
     if not hot or not fresh:
         print(f"{name:22} {len(rows)} candidates, {len(hot)} hot, {len(fresh)} fresh", flush=True)
@@ -116,7 +201,7 @@ def report(name: str, rows: list[dict]) -> None:
     passing = [r[HOT]["cpu"] for r in hot if not r[HOT]["red"]]
     ratio = statistics.median(failing) / statistics.median(passing) if failing and passing else 0.0
     print(
-        f"{name:22} {len(rows)} candidates, {len(hot)} hot, {len(rows) - len(calm)} ended by a limit; median CPU ms"
+        f"{name:22} {len(rows)} candidates, {len(hot)} hot, {len(rows) - len(compared)} ended by a limit; median CPU ms"
         f" hot {1000 * cpu[HOT]:.1f} fresh {1000 * cpu[FRESH]:.1f} cold {1000 * cpu[COLD]:.0f}; cold/hot"
         f" {cpu[COLD] / cpu[HOT]:.0f}x cold/fresh {cpu[COLD] / cpu[FRESH]:.1f}x failing/passing {ratio:.2f};"
         f" disagreements {sum(not r['agree'] for r in rows)}",
@@ -126,8 +211,15 @@ def report(name: str, rows: list[dict]) -> None:
 
 def summary(rows: list[dict]) -> None:
     """Every disagreement, in full."""
-    compared = [r for r in rows if COLD in r]
+    compared = [r for r in rows if "disk" in r]
     wrong = [r for r in rows if not r["agree"]]
-    print(f"\n{len(rows)} candidates, {len(compared)} also cold, {len(wrong)} disagreements")
+    print(f"\n{len(rows)} candidates, {len(compared)} also from disk, {len(wrong)} disagreements")
     for r in wrong:
-        print("  ", r["project"], r["kind"], r["line"], repr(r["text"]), {m: r[m] for m in MODES})
+        print(
+            "  ",
+            r["project"],
+            r["kind"],
+            r["line"],
+            repr(r["text"]),
+            {m: r[m] for m in (*MODES, "disk") if m in r},
+        )

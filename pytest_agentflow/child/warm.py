@@ -156,12 +156,16 @@ def _canonical(item: pytest.Item) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Only what was asked for, in that order; an id that names a module stands for every test of it."""
     if STATE.role == "candidate":
         STATE.modules = frozenset(_canonical(item).partition("::")[0] for item in items)
         order = {nodeid: n for n, nodeid in enumerate(STATE.request["ids"])}
-        items[:] = sorted(
-            (item for item in items if _canonical(item) in order), key=lambda i: order[_canonical(i)]
-        )
+
+        def place(item: pytest.Item) -> int:
+            nodeid = _canonical(item)
+            return order.get(nodeid, order.get(nodeid.partition("::")[0], -1))
+
+        items[:] = sorted((item for item in items if place(item) >= 0), key=place)
 
 
 @pytest.hookimpl(wrapper=True)

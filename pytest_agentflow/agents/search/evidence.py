@@ -18,6 +18,7 @@ Told = Mapping[str, Any]
 Fix = tuple[
     tuple[str, ...], tuple[Edit, ...]
 ]  # what is done, the same words in every place; the edits of one place
+ALIKE = 0.5  # of names, from which on one may have become the other
 OPTIONS = 30  # names tried in place of one
 NEVER = ("self", "cls", "args", "kwargs", "kw")
 
@@ -104,20 +105,26 @@ def _called(node: ast.Call) -> str:
 
 def _others(hint: Hint, told: Told) -> list[str]:
     """Names that could be what the old one is called now: what the message says, then the most alike."""
-    old, known = hint.name.rpartition(".")[2], []
-    for facts in told.values():
-        members = facts["classes"].get(hint.where)
-        known += members if members else facts["names"]
-    if not any(facts["classes"].get(hint.where) for facts in told.values()):
-        known += [m for facts in told.values() for names in facts["classes"].values() for m in names]
+    old = hint.name.rpartition(".")[2]
+    members = [m for facts in told.values() for m in facts["classes"].get(hint.where, ())]
+    names = [n for facts in told.values() for n in facts["names"]]
+    every = [m for facts in told.values() for of in facts["classes"].values() for m in of]
+    # An import can only name what the module holds; an attribute may belong to anything.
+    known = names if hint.kind == "import" else members or [*names, *every]
     known = [k for k in dict.fromkeys(known) if not k.startswith("__")]
     squeezed = {k.replace("_", "").lower(): k for k in reversed(known)}
     same = squeezed.get(old.replace("_", "").lower(), "")
-    close = difflib.get_close_matches(old, known, n=8, cutoff=0.5)
     said = [n.rpartition(".")[2] for n in hint.meant]
-    ranked = sorted((k for k in known if _shared(old, k)), key=lambda k: (k[0] == "_", -_shared(old, k), k))
-    names = [*said, METHODS.get(old, ""), same, *close, *ranked]
+    alike = {k: _alike(old, k) for k in known}
+    ranked = sorted((k for k in known if alike[k] >= ALIKE), key=lambda k: (-alike[k], k))
+    names = [*said, METHODS.get(old, ""), same, *ranked]
     return [n for n in dict.fromkeys(names) if n and n != old][:OPTIONS]
+
+
+def _alike(old: str, new: str) -> float:
+    """How much two names look alike: as strings, and by the longest word in common; private names are unlikely."""
+    ratio = difflib.SequenceMatcher(None, old, new).ratio()
+    return ratio + 0.5 * _shared(old, new) / len(old) - 0.3 * (new[0] == "_")
 
 
 def _shared(old: str, new: str) -> int:
@@ -206,6 +213,7 @@ def _from_import(
     if hint.kind == "import":
         options += [(home, old) for home in _homes(old, told, module)]
         for name in _others(hint, told):
+            options += [tuple(facts["real"][name]) for facts in told.values() if name in facts["real"]]
             options.append((module, name))
     for where, name in list(dict.fromkeys(options))[:OPTIONS]:
         yield ("import", where, name), (_reimported(node, {old: (where, name)}, source),)

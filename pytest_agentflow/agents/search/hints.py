@@ -24,6 +24,7 @@ TOO_FEW = re.compile(
     r"(?P<function>[\w.<>]+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: '(?P<name>\w+)'"
 )
 NO_NAME = re.compile(r"name '(?P<name>\w+)' is not defined")
+BARE = re.compile(r"^AttributeError: '?(?P<name>\w+)'?$")  # a module's own `__getattr__`
 MEANT = re.compile(r"Did you mean:? '(?P<name>\w+)'")
 KINDS = (
     (NO_ATTRIBUTE, "attribute"),
@@ -33,6 +34,7 @@ KINDS = (
     (TOO_MANY, "arguments"),
     (TOO_FEW, "missing"),
     (NO_NAME, "name"),
+    (BARE, "attribute"),
 )
 # "use `model_dump` instead", "renamed to 'x'", "in favour of a.b": the word behind says what is meant to be used.
 _WORD = r"(?P<open>[`'\"]*)@?(?P<name>[A-Za-z_]\w*(?:\.\w+)*)(?P<close>\(?[^\s`'\"]*\)?[`'\"]*)"

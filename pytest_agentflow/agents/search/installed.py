@@ -41,11 +41,17 @@ for where in STANDARD:
 for name in sys.argv[1].split(","):
     root = name.partition(".")[0]
     module = load(name) or load(name.rpartition(".")[0] or root) or load(root)
-    found = {"names": [], "moved": dict(standard), "parameters": {}, "classes": {}, "bases": {}, "modules": []}
+    found = {"names": [], "moved": dict(standard), "parameters": {}, "classes": {}, "bases": {}, "modules": [], "real": {}}
     told[name] = found
     if module is None:
         continue
-    found["names"] = list(dict.fromkeys([*getattr(module, "__all__", ()), *dir(module)]))
+    found["real"] = {}
+    for n, value in list(vars(module).items()):
+        home, own = getattr(value, "__module__", None), getattr(value, "__name__", None)
+        if isinstance(home, str) and isinstance(own, str) and home.partition(".")[0] in sys.stdlib_module_names:
+            if home != "builtins" and hasattr(sys.modules.get(home), own):
+                found["real"][n] = [home, own]  # of the standard library, and here only because it was imported
+    found["names"] = [n for n in dir(module) if not inspect.ismodule(getattr(module, n, None))]
     walked = [(module.__name__, module)]
     package = sys.modules.get(root)
     paths = getattr(package, "__path__", [])
@@ -59,8 +65,8 @@ for name in sys.argv[1].split(","):
                 continue
             home = getattr(value, "__module__", None)
             places = moved.setdefault(n, [])
-            if isinstance(home, str) and home.partition(".")[0] in sys.stdlib_module_names and home != "builtins":
-                places.append(home)
+            if isinstance(home, str) and home.partition(".")[0] not in (root, "builtins"):
+                places.append(home)  # another package's, which this one only used
             places.append(where)
             describe(found, n, value)
             if inspect.isclass(value):

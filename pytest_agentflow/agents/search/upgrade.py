@@ -7,6 +7,7 @@ suggests, keeps those under which the complaint is gone, and goes on from the ne
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ TARGETS = 12  # failing tests that are followed
 TEST_PARTS = ("test", "conftest")
 
 Files = Mapping[str, bytes]
-Judge = Callable[[Files, str], tuple[bool, str]]  # files, test -> passed, message
+# Files, test -> 0 when it fails, else (a module that can be collected) the share of its tests that pass; a message.
+Judge = Callable[[Files, str], tuple[float, str]]
 
 
 def upgraded(
@@ -41,21 +43,25 @@ def upgraded(
 ) -> tuple[tuple[Edit, ...], dict[str, object]]:
     """The edits under which the complaints of all targets were answered one after the other, and how that went."""
 
-    def judge(files: Files, test: str) -> tuple[bool, str]:
-        limits = Limits(default=5.0, wall=30.0)
+    def judge(files: Files, test: str) -> tuple[float, str]:
+        limits = Limits(default=5.0, wall=30.0, stop=False)
         runner.submit(Job(files, (test,), limits, mode if "::" in test else FRESH))
         verdict = runner.next()[1]
-        return verdict.green([test]), verdict.messages.get(test, "")
+        red = next((i for i, outcome in verdict.outcomes.items() if outcome.red), "")
+        if not verdict.green([test]):
+            return 0.0, verdict.messages.get(red if "::" in red else test, "")
+        green = sum(not outcome.red for outcome in verdict.outcomes.values())
+        return green / len(verdict.outcomes), verdict.messages.get(red, "")
 
     chase, now = Chase(base, probe, judge, over), dict(base)
     for test in brief.attempt.visible[:TARGETS]:
         failure = brief.failures.get(test)
         message = f"{failure.kind}: {failure.message}" if failure else ""
         if chase.tried:
-            green, message = judge(_changed(base, now), test)
-            if green or over():
+            share, message = judge(_changed(base, now), test)
+            if share == 1 or over():
                 continue
-        now = chase.run(test, message, now) or now
+        now = chase.run(test, message, now)
     notes: dict[str, object] = {"tried": chase.tried, "answered": [line[:200] for line in chase.said]}
     return as_edits(base, now), notes
 
@@ -70,10 +76,12 @@ class Chase:
     over: Callable[[], bool]
     tried: int = 0
     said: list[str] = field(default_factory=list)  # the complaints that were answered
+    _best: tuple[float, dict[str, Source]] = (0.0, {})  # a module that can be collected, with tests still red
 
-    def run(self, test: str, message: str, now: dict[str, Source]) -> dict[str, Source] | None:
-        """The changed files, or None when a complaint stays unanswered."""
-        return self._step(test, message, now, STEPS)
+    def run(self, test: str, message: str, now: dict[str, Source]) -> dict[str, Source]:
+        """The changed files; as they were when a complaint stays unanswered."""
+        self._best = 0.0, now
+        return self._step(test, message, now, STEPS) or self._best[1]
 
     def _step(
         self, test: str, message: str, sources: dict[str, Source], left: int
@@ -89,12 +97,14 @@ class Chase:
             if files is None:
                 continue
             now = {**sources, **files}
-            green, told = self.judge(_changed(self.base, now), test)
+            share, told = self.judge(_changed(self.base, now), test)
             self.tried += 1
-            if green:
+            if share > self._best[0]:
+                self._best = share, now
+            if share == 1:
                 self.said.append(message)
                 return now
-            rank = _progress(hint, read(told), edits)
+            rank = _progress(hint, read(told), _put(sources, edits))
             if told and rank is not None:
                 onward.append((rank, told, now))
         for _, told, now in sorted(onward, key=lambda way: way[0])[:BRANCHES]:
@@ -105,14 +115,20 @@ class Chase:
         return None
 
 
-def _progress(before: Hint, after: Hint | None, edits: Sequence[Edit]) -> int | None:
+def _progress(before: Hint, after: Hint | None, put: set[str]) -> int | None:
     """None when the same is still missing, or what the edit itself put there."""
     if after is None:
         return 1
     if (after.kind, after.name) == (before.kind, before.name):
         return None
-    put = " ".join(edit.text for edit in edits)
     return None if after.name in put and after.kind == before.kind else 0
+
+
+def _put(sources: Mapping[str, Source], edits: Sequence[Edit]) -> set[str]:
+    """Words that the edits bring in."""
+    old = (sources[edit.path].text[edit.start : edit.end] for edit in edits)
+    gone = {word for text in old for word in re.findall(r"\w+", text)}
+    return {word for edit in edits for word in re.findall(r"\w+", edit.text)} - gone
 
 
 def _parsed(files: Mapping[str, bytes]) -> dict[str, Source] | None:
