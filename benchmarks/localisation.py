@@ -77,7 +77,7 @@ def observe(
         env={"PATH": os.environ["PATH"]},
         pytest_args=("-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "addopts="),
     )
-    options = {"roots": ["."], "omit": [], "level": "lines", "out": str(scratch / "out")}
+    options = {"roots": ["."], "omit": [], "level": "lines", "processes": "auto", "out": str(scratch / "out")}
     told = run_session(
         spec,
         tree,

@@ -42,12 +42,13 @@ class Recorder:
         self.setups = 0
         self.rendering = Rendering(lambda: self.switch("outside"), lambda before: self.switch(*before))
         self.watch = Watch(self._save)
+        self.inviting = False  # whether processes that tests start are recorded
         self.started = False
 
     def start(self) -> None:
         self.started = True
-        if self.options.get("processes"):
-            recorder_process.invite(self.options, self.scope.top)
+        if self.options.get("processes") is True:
+            self._invite()
         self.watch.start()
         self.rendering.start()
         self.engine.start()
@@ -74,6 +75,10 @@ class Recorder:
         self.output.edges(*owner, edges)
         self.output.lines(*owner, {p: {n for pair in e for n in pair if n > 0} for p, e in edges.items()})
 
+    def _invite(self) -> None:
+        self.inviting = True
+        recorder_process.invite(self.options, self.scope.top)
+
     def _save(self) -> None:
         """Write down what the owner has reached so far."""
         self.switch(*self.owner)
@@ -82,7 +87,7 @@ class Recorder:
     def _phase(self, kind: str, item: pytest.Item) -> Generator[None, Any, Any]:
         nodeid = self.canonical(item.nodeid)
         self.switch(kind, self.output.test(nodeid))
-        if self.options.get("processes"):
+        if self.inviting:
             recorder_process.owned_by(kind, nodeid)
         self.watch.arm()
         self.engine.resume()
@@ -110,7 +115,9 @@ class Recorder:
             items[:] = [item for item in items if self.canonical(item.nodeid) not in known]
             config.hook.pytest_deselected(items=dropped)
 
-    def pytest_collection_finish(self) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self.options.get("processes") == "auto" and recorder_process.are_started_by(session.items):
+            self._invite()
         self.engine.pause()
         self.switch("outside")
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import atexit
 import json
 import os
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from pytest_agentflow.child.recorder_engine import make_engine
@@ -27,6 +29,16 @@ def invite(options: Mapping[str, Any], top: str) -> None:
     os.environ[OPTIONS] = json.dumps(told)
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "processes")  # noqa: PTH118, PTH100, PTH120
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+
+
+def are_started_by(items: Iterable[object]) -> bool:
+    """True when a module of these tests imports `subprocess` or something from it."""
+    modules = {id(m): m for item in items if (m := getattr(item, "module", None)) is not None}
+    return any(
+        value is subprocess or (isinstance(value, FunctionType | type) and value.__module__ == "subprocess")
+        for module in modules.values()
+        for value in vars(module).values()
+    )
 
 
 def owned_by(kind: str, nodeid: str) -> None:

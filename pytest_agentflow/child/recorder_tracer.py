@@ -109,9 +109,8 @@ class TracerEngine:
             return {}
         if self._guest is not None:
             self._guest.share()
-        if (
-            len(self._tracers) > 1 or self._guest is not None
-        ):  # a frame may hold on to its set: empty it in place
+        # A frame that is running holds on to its file's set: such sets are emptied in place.
+        if self._running or len(self._tracers) > 1 or self._guest is not None:
             with self._lock:
                 copied = {name: set(found) for name, found in taken.items() if found}
                 for found in taken.values():

@@ -93,7 +93,7 @@ def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: b
     """One observed session; a test that kills or hangs the process is noted and the rest goes on without it."""
     chosen = run.selection if narrowed else replace(run.selection, options=(), paths=())
     # Test directories are recorded too: helpers that live there can be where a failure comes from.
-    recorder = {"roots": ["."], "omit": [], "level": "lines", "out": str(out)}
+    recorder = {"roots": ["."], "omit": [], "level": "lines", "processes": "auto", "out": str(out)}
 
     def once(ids: Sequence[str] | None) -> SessionRecord:
         return run_session(

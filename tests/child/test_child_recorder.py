@@ -273,6 +273,17 @@ def test_what_only_puts_a_failure_into_words_belongs_to_no_test(project: Path) -
     assert lines(coverage, "test_asks_for_it") == {3}
 
 
+def test_a_function_that_goes_on_after_a_failure_was_put_into_words_loses_nothing(project: Path) -> None:
+    (project / "pkg" / "__init__.py").write_text(
+        "def go(case):\n    try:\n        case.assertEqual([1], [2])\n    except AssertionError:\n        pass\n    return 5\n"
+    )
+    (project / FILE).write_text(
+        "import unittest\nfrom pkg import go\n\n\nclass TestOld(unittest.TestCase):\n    def test_it(self): go(self)\n"
+    )
+    coverage, _ = session(project)
+    assert lines(coverage, "TestOld::test_it") == {2, 3, 4, 5, 6}
+
+
 def test_a_crash_loses_only_the_test_that_crashed(project: Path) -> None:
     (project / FILE).write_text(
         "import os\nfrom pkg import low\n\n\ndef test_before():\n    low(1)\n\n\ndef test_dies():\n    os._exit(7)\n"
@@ -295,14 +306,15 @@ def test_a_test_that_spins_until_it_is_killed_keeps_its_lines(project: Path) -> 
     assert LOW_TAKEN in lines(coverage, "test_spins")
 
 
-def test_python_processes_of_a_test_are_recorded_on_request(project: Path) -> None:
+@pytest.mark.parametrize("request_", [True, "auto"])
+def test_python_processes_of_a_test_are_recorded_on_request(project: Path, request_: bool | str) -> None:
     (project / FILE).write_text(
         "import subprocess, sys\n\n\ndef run(x):\n"
         "    command = [sys.executable, '-c', f'import pkg; pkg.low({x})']\n"
         "    assert subprocess.run(command, check=True, capture_output=True).stderr == b''\n\n\n"
         "def test_taken(): run(9)\n\n\ndef test_not(): run(1)\n"
     )
-    coverage, done = session(project, options={"processes": True})
+    coverage, done = session(project, options={"processes": request_})
     assert "2 passed" in done.stdout
     assert LOW_TAKEN in lines(coverage, "test_taken", "call")
     assert LOW_NOT not in lines(coverage, "test_taken", "call")
