@@ -129,7 +129,7 @@ def test_reports_that_lost_evidence_are_never_green(tmp_path: Path) -> None:
     rng = random.Random(8)
     path = tmp_path / "bereft.xml"
     pool = [*samples(), *greens()]
-    for n in range(200):
+    for n in range(120):
         how, data = bereft(pool[n % len(pool)][1], rng)
         path.write_bytes(data)
         assert unsettled(path)[0] in (1, 2), (n, how)
@@ -143,7 +143,7 @@ def test_bent_reports_end_in_a_verdict_with_one_line_and_no_traceback(tmp_path: 
     pool = samples()
     assert len(pool) >= 9
     path = tmp_path / "bent.xml"
-    for n in range(200):
+    for n in range(120):
         path.write_bytes(mutate(pool[n % len(pool)][1], rng, rng.choice(pool)[1]))
         code, trouble = unsettled(path)
         assert not trouble, (n, code, trouble)

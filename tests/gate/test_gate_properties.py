@@ -9,7 +9,7 @@ from gate_monotone import Scene, scenes, tampered, through_files, verdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FAST = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @FAST
@@ -26,7 +26,7 @@ def test_a_scene_through_files_gets_the_verdict_that_its_records_get(tmp_path: P
     assert through_files(scene, tmp_path) == verdict(scene)
 
 
-@settings(FAST, max_examples=150)
+@settings(FAST, max_examples=100)
 @given(scenes(), st.data())
 def test_any_partition_into_shards_gives_the_verdict_of_the_whole(scene: Scene, data: st.DataObject) -> None:
     whole = {name: specs for shard in scene.shards for name, specs in shard.items()}
