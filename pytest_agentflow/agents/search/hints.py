@@ -40,7 +40,7 @@ KINDS = (
 _WORD = r"(?P<open>[`'\"]*)@?(?P<name>[A-Za-z_]\w*(?:\.\w+)*)(?P<close>\(?[^\s`'\"]*\)?[`'\"]*)"
 REPLACED = re.compile(
     r"(?:\buse|\busing|\breplaced (?:by|with)|\brenamed(?: to)?|\bmoved (?:to|into)|\bin favou?r of|\bprefer|\bcall|\bmigrate to"
-    r"|\bis now|\bchanged to|:)\s+(?:(?:the|an?|new|function|method|style|Pydantic|V\d|argument|keyword|parameter)\s+)*" + _WORD,
+    r"|\bis now|\bchanged to|:)\s+(?:(?:the|an?|new|function|method|style|respective|corresponding|equivalent|Pydantic|V\d|argument|keyword|parameter)\s+)*" + _WORD,
     re.IGNORECASE,
 )  # fmt: skip
 DEPRECATED = re.compile(r"deprecat|removed|renamed|no longer|moved|obsolete|instead", re.IGNORECASE)
