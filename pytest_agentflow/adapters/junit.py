@@ -28,6 +28,7 @@ from pytest_agentflow.core.model import Outcome
 _FIXTURE = re.compile(
     r"^(?:setUp|tearDown)(?:Class|Module) \(|Test suite failed to run$|^(?:classMethod|initializationError)$"
 )
+_JAVA_CLASS = re.compile(r"\w+(?:\.[\w$]+)+")  # Surefire names a class that could not be set up twice
 _COMMIT_KEYS = (
     "commit",
     "git.commit",
@@ -113,7 +114,7 @@ def _fold(raws: list[_Raw], oracle: Oracle) -> list[Case]:
 
 def _case(identity: str, group: list[_Raw], repeats: str) -> Case:
     first = group[0]
-    whole = first.name in ("", first.classname)  # Surefire: a class that could not be set up
+    whole = not first.name or (first.name == first.classname and _JAVA_CLASS.fullmatch(first.name))
     if first.attempts[-1].bad and (whole or _FIXTURE.search(first.name)):  # the tests behind it never ran
         first.attempts = (*first.attempts[:-1], replace(first.attempts[-1], cause="suite"))
     told = _worst_copies(group) if repeats == "copies" else group

@@ -737,3 +737,11 @@ def test_n77_a_time_without_a_zone_may_be_utc_or_local(bench: Bench) -> None:
         assert bench.gate(xml(many(2), suite=f'timestamp="{stamp}"'), "--started", str(int(now))).code == 0
     old = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now - 86_400))
     assert bench.gate(xml(many(2), suite=f'timestamp="{old}"'), "--started", str(int(now))).code == 2
+
+
+def test_n78_a_test_named_like_its_class_is_a_test_and_a_java_class_twice_is_none(bench: Bench) -> None:
+    def report(name: str) -> str:
+        return f'<testsuite name="s"><testcase classname="m" name="ok"/><testcase classname="{name}" name="{name}"><failure/></testcase></testsuite>'
+
+    assert bench.gate(report("math is wrong"), "--pass-threshold", "50").code == 0
+    assert bench.gate(report("com.example.DbTest"), "--pass-threshold", "50").blocks == {"suite-error"}
