@@ -65,5 +65,6 @@ def step_of(nodeid: str, message: Mapping[str, Any]) -> Step:
         uses=tuple(message.get("uses", ())),
         writes=tuple(message.get("writes", ())),
         made=tuple(message.get("made", ())),
+        shared=tuple(message.get("shared", ())),
         at=message["at"],
     )

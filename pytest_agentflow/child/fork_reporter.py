@@ -49,9 +49,9 @@ class Reporter:
                 "message": str(report.longrepr)[-2000:],
             }
 
-    def done(self, at: float, uses: list[str], writes: list[str], made: list[str]) -> None:
+    def done(self, at: float, uses: list[str], written: dict[str, list[str]]) -> None:
         message: dict[str, Any] = {"e": "done", "phases": self.phases, "at": at}
-        for name, value in (("failure", self.failure), ("uses", uses), ("writes", writes), ("made", made)):
+        for name, value in (("failure", self.failure), ("uses", uses), *written.items()):
             if value:
                 message[name] = value
         self.phases, self.failure = [], None

@@ -163,6 +163,7 @@ def run_job(session: pytest.Session, job: dict[str, Any], pipe: int, top: str) -
 
 def run_items(session: pytest.Session, job: dict[str, Any], reporter: Reporter, top: str) -> None:
     writes = probe.start_writes(top, job["tmp"])
+    session.config.pluginmanager.register(writes, "agentflow-fork-writes")
     watch = probe.start(top) if job.get("probe") else None
     if watch:
         session.config.pluginmanager.register(watch, "agentflow-fork-probe")
@@ -177,7 +178,7 @@ def run_items(session: pytest.Session, job: dict[str, Any], reporter: Reporter, 
         at = time.time()  # as the test sees it
         following = items[position + 1] if position + 1 < len(items) else None
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        reporter.done(at, probe.collect(watch, item) if watch else [], *writes.take())
+        reporter.done(at, probe.collect(watch, item) if watch else [], writes.take())
     sys.setprofile(None)
 
 

@@ -175,6 +175,7 @@ class Writes:
     def __init__(self, top: str, tmp: str) -> None:
         self.top, self.tmp = top + os.sep, os.path.realpath(tmp) + os.sep
         self.found: set[str] = set()
+        self.shared: set[str] = set()  # by set-ups that a whole session or module shares
         self.made: set[str] = set()  # outside tree and TMPDIR, and not there before
         self.own = [self.tmp + "pytest-of-"]  # names in TMPDIR that no other session will choose
 
@@ -208,11 +209,24 @@ class Writes:
             if not full.startswith(self.top) and not os.path.lexists(full):
                 self.made.add(full)
 
-    def take(self) -> tuple[list[str], list[str]]:
-        """What was written since the last call, and which paths outside the tree are new."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any]
+    ) -> Generator[None, object | None, object | None]:
+        """What a shared fixture writes is not the doing of the test that happened to ask first."""
+        before = set(self.found)
+        try:
+            return (yield)
+        finally:
+            if fixturedef.scope != "function":
+                self.shared |= self.found - before
+
+    def take(self) -> dict[str, list[str]]:
+        """What was written since the last call, by shared fixtures among it, and which paths outside the tree are new."""
         found, made = sorted(self.found), sorted(self.made)
         self.found, self.made = set(), set()
-        return found[:50], made[:200]
+        shared = [path for path in found if path in self.shared]
+        return {"writes": found[:50], "shared": shared[:50], "made": made[:200]}
 
 
 def start_writes(top: str, tmp: str) -> Writes:

@@ -38,6 +38,7 @@ class Step:
     ] = ()  # paths that another session could use too, relative to the tree where inside it; `$TMPDIR/x`, `port 8080`
     made: tuple[str, ...] = ()  # paths outside the tree that the process had made by then
 
+    shared: tuple[str, ...] = ()  # those among them that fixtures of a whole session or module wrote
     at: float | None = None  # the moved clock when it began, epoch seconds
 
     @property

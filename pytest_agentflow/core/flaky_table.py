@@ -98,7 +98,7 @@ class Table:
             )
             prefix = hash((prefix, step.nodeid))
             self.uses[step.nodeid] |= set(step.uses)
-            self.writes[step.nodeid] |= set(step.writes)
+            self.writes[step.nodeid] |= set(step.writes) - set(step.shared)
             slow = (
                 bool(conditions.burners) and step.outcome is Outcome.TIMEOUT
             )  # our own time-out: no verdict
