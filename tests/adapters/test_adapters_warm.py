@@ -506,7 +506,9 @@ def test_warm_and_cold_agree_on_a_hundred_candidates(tree: Path, tools: RunSpec,
     )
     real = [r.edits for r in ranked if normal_form(source, *r.edits) is not None]
     chosen = real[:: max(1, len(real) // 130)][:130]
-    wanted = [n for n in names() if n not in ("test_in_a_process_of_its_own", "test_output[2]")]
+    # Left out: what goes cold anyway, and what finds the files that another module of the one cold session left.
+    alone = {"test_in_a_process_of_its_own", "test_temporary_directory_is_fresh", "test_output[2]"}
+    wanted = [n for n in names() if n not in alone]
     lean = replace(tools, env={**tools.env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, pytest_args=("-p", "no:cacheprovider"))  # fmt: skip
     together = tmp_path / "together"
     together.mkdir()
