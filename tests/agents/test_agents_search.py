@@ -222,6 +222,7 @@ def test_an_api_that_changed_is_repaired_from_the_exception(tmp_path: Path, old:
         ("a = b", "a += b", "accumulator"),
         ("a = b", "a = b.copy()", "missing-copy"),
         ("raise ValueError(a)", "raise TypeError(a)", "exception-type"),
+        ("return a in (11, 12)", "return a in (11, 12, 13)", "constant"),
         ("return 'ab'", "return ''", "string"),
         ("return True", "return False", "constant"),
         ("return b if a else c", "return c if a else b", "swapped-branches"),

@@ -25,6 +25,8 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         yield from _collection(ctx, node)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         yield ctx.replace(node, f"{ctx.atom(node.left)} ** 2", "arithmetic", 0.05)
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        yield from _one_more(ctx, node)
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         yield from _combined(ctx, node)
 
@@ -121,6 +123,15 @@ def _collection(ctx: Context, node: ast.List | ast.Dict) -> Iterator[Edit]:
         yield ctx.between(
             start, end, ctx.code(second) + middle + ctx.code(first), "swapped-result", node.lineno, 0.3
         )
+
+
+def _one_more(ctx: Context, node: ast.Tuple | ast.List | ast.Set) -> Iterator[Edit]:
+    """A number that is missing from a literal collection of numbers."""
+    numbers = [e.value for e in node.elts if isinstance(e, ast.Constant) and type(e.value) is int]
+    if len(numbers) == len(node.elts) > 1:
+        end = ctx.source.span(node.elts[-1])[1]
+        for value in (max(numbers) + 1, min(numbers) - 1):
+            yield ctx.between(end, end, f", {value}", "constant", node.elts[-1].lineno, 0.4)
 
 
 def _combined(ctx: Context, node: ast.Name) -> Iterator[Edit]:
