@@ -85,11 +85,14 @@ def chance(lab: Lab, first: int, last: int) -> None:
 def spend_the_rest(lab: Lab) -> None:
     """What the budget leaves goes to tests that lean on chance and have shown one verdict only."""
     lab.progress("what is left of the budget: tests that lean on chance")
-    for start in range(CHANCE_ROUNDS, MOST_CHANCE, BATCH):
-        batch = lab.seeds[start : start + BATCH]
+    for _ in range(MOST_CHANCE // BATCH):
         for test in [t for t in lab.users(CHANCE_USES) if len(lab.table.verdicts(t)) < 2]:
+            done = len(lab.table.of(test, "chance"))
+            batch = lab.seeds[done : done + BATCH]
             if not lab.left(len(batch)):
                 return
+            if not batch:
+                continue
             repeatable = len({s.red for s in lab.table.of(test, "alone", "twice")}) < 2
             own = batch if repeatable else batch[:1]
             seeds, streams = zip(*own, strict=True)

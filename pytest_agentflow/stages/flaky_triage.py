@@ -21,6 +21,7 @@ from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
 TIMELINE = 160  # runs shown per flaky test
 SAMPLES = (
     20,
+    15,
     10,
 )  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
