@@ -23,7 +23,19 @@ _EVENTS = {
 }  # fmt: skip
 _FRAME_NAMES = frozenset(["tb_frame", "gi_frame", "cr_frame", "ag_frame"])
 _LOOKERS = (f"{os.sep}inspect.py", ">")  # look on somebody's behalf, as made-up code does
-_OPENERS = ("pathlib.py", "_local.py", "_abc.py", "io.py", "codecs.py", "os.py", "fileinput.py")
+_OPENERS = (
+    "pathlib.py",
+    "_local.py",
+    "_abc.py",
+    "io.py",
+    "codecs.py",
+    "os.py",
+    "fileinput.py",
+    "linecache.py",
+    "tokenize.py",
+    "inspect.py",
+    "traceback.py",
+)
 _MACHINERY = (
     f"{os.sep}_pytest{os.sep}",
     f"{os.sep}pluggy{os.sep}",
@@ -84,7 +96,8 @@ class Watch:
             return
         by_test = frame.f_code.co_filename in self.tests
         if inside and name in self.tests:
-            self._tell(TESTS, frame)
+            if direct:  # warnings and asyncio show lines of callers on their own account
+                self._tell(TESTS, frame)
         elif inside:
             self._say("reads", {"path": name[len(self.top) :].replace(os.sep, "/"), "test": by_test})
         elif direct and (
