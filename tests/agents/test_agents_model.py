@@ -46,7 +46,7 @@ def test_from_red_to_green_with_every_turn_tool_call_token_and_dollar_recorded(
     first, last = run.server.turns[1].tool_results()[0], run.server.turns[3].tool_results()[0]
     assert f"{TARGET}: failed" in first["content"]
     assert "assert -1 == 3" in first["content"]
-    assert last["content"] == f"{TARGET}: passed"
+    assert last["content"] == f"{TARGET}: passed\n(run in a session of its own)"
     turns, calls = run.bench.recorded("turn"), run.bench.recorded("tool")
     assert [t["stop_reason"] for t in turns] == ["tool_use", "tool_use", "tool_use", "end_turn"]
     assert [c["name"] for c in calls] == ["run_tests", EDITOR, "run_tests"]
