@@ -52,7 +52,9 @@ def main() -> int:
     parser.add_argument(
         "--site", nargs="*", default=[], help="directories with what the projects' tests import"
     )
-    parser.add_argument("--seconds", type=float, default=600.0, help="warm: wall time for the candidates of a project")
+    parser.add_argument(
+        "--seconds", type=float, default=600.0, help="warm: wall time for the candidates of a project"
+    )
     parser.add_argument("--candidates", type=int, default=200)
     args = parser.parse_args()
     rows: list[dict] = []

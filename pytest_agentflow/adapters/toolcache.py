@@ -32,7 +32,17 @@ def test_fails():
         int("x")
     assert [1] == [2]
 """
-_PLUGINS = ("session", "twins", "sentinels", "reruns", "peeks", "integrity", "warm", "warm_batch", "forkserver")
+_PLUGINS = (
+    "session",
+    "twins",
+    "sentinels",
+    "reruns",
+    "peeks",
+    "integrity",
+    "warm",
+    "warm_batch",
+    "forkserver",
+)
 
 
 def tool_bytecode(spec: RunSpec, root: Path) -> Path | None:
