@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Most tests wait for child processes: twice as many workers as two cores keep both busy.
+WORKERS ?= 4
 
 .PHONY: demo test lint types check clean
 
@@ -13,7 +15,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m pytest_agentflow.demo
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
