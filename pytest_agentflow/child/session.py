@@ -264,21 +264,34 @@ class SessionPlugin:
         self.send({"e": "foreign", "files": told["foreign"]})
 
 
+_OPENED = pytest.StashKey[SessionPlugin]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Take the channel before any conftest: one may import the code under test, which must find neither it nor an unwatched moment."""
+    fd = os.environ.pop(CHANNEL, None)
+    if fd is None:
+        return
+    channel = Channel(int(fd))
+    plugin = early_config.stash[_OPENED] = SessionPlugin(channel.request, channel.send)
+    for name, options in channel.request.get("plugins", {}).items():
+        watch = getattr(importlib.import_module(name), "before_conftests", None)
+        if watch is not None:
+            watch(options, plugin.emit)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the channel, or in an xdist worker take the request from the controller."""
-    fd = os.environ.pop(CHANNEL, None)
+    """Register what the request asks for; an xdist worker has it from its controller."""
     worker = getattr(config, "workerinput", None)
-    if fd is not None:
-        channel = Channel(int(fd))
-        request, send = channel.request, channel.send
-    elif worker is not None and "agentflow" in worker:
-        request, send = json.loads(worker["agentflow"]), None
-    else:
+    plugin = config.stash.get(_OPENED, None)
+    if plugin is None and worker is not None and "agentflow" in worker:
+        plugin = SessionPlugin(json.loads(worker["agentflow"]), None)
+    if plugin is None:
         return
-    plugin = SessionPlugin(request, send)
     config.pluginmanager.register(plugin, "agentflow-session")
-    for name, options in request.get("plugins", {}).items():
+    for name, options in plugin.request.get("plugins", {}).items():
         extra = importlib.import_module(name).configure(config, options, plugin.emit)
         if extra is not None:
             config.pluginmanager.register(extra, f"agentflow-child-{name.rpartition('.')[2]}")

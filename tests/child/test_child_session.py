@@ -1,0 +1,35 @@
+"""What does a child session keep from the code that it runs?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pytest_agentflow.adapters.sessions import RunSpec, run_session
+from pytest_agentflow.core.model import Outcome
+
+CONFTEST = """
+import os, socket
+CHANNEL = os.environ.get("AGENTFLOW_CHANNEL")
+INHERITED = []
+for fd in range(3, 64):
+    try:
+        if os.get_inheritable(fd) and socket.socket(fileno=os.dup(fd)).family is not None:
+            INHERITED.append(fd)
+    except OSError:
+        pass
+"""
+
+
+def test_a_conftest_finds_no_channel_and_no_descriptor_of_it_to_hand_on(tmp_path: Path) -> None:
+    """Conftests import the code under test, so what they could read at import a patch could read."""
+    tree, scratch = tmp_path / "tree", tmp_path / "scratch"
+    tree.mkdir()
+    scratch.mkdir()
+    (tree / "conftest.py").write_text(CONFTEST)
+    (tree / "test_a.py").write_text(
+        "import conftest\n\ndef test_a():\n    assert conftest.CHANNEL is None and conftest.INHERITED == []\n"
+    )
+    spec = RunSpec(python=sys.executable, sandbox="none")
+    record = run_session(spec, tree, ids=None, scratch=scratch, timeout=60.0)
+    assert record.results["test_a.py::test_a"].outcome is Outcome.PASSED
