@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Most tests wait for child processes: twice as many workers as two cores keep both busy.
 WORKERS ?= 4
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test test-all lint types check clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -15,6 +15,9 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m pytest_agentflow.demo
 
 test: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -m "not slow"
+
+test-all: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 lint: $(VENV)/.ready

@@ -130,6 +130,7 @@ def test_a_suite_that_prints_megabytes(calc) -> None:
     assert done.code == 0, done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ini",
     [

@@ -16,6 +16,8 @@ import pytest
 
 from pytest_agentflow.report import transcript_json
 
+pytestmark = pytest.mark.slow  # `make demo` is the same run, and CI has no time for both
+
 SOLUTION = Path(__file__).parents[2] / "fixtures" / "projects" / "romans.solution.patch"
 
 
