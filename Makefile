@@ -1,8 +1,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Most tests wait for child processes: twice as many workers as two cores keep both busy.
-WORKERS ?= 4
+# Tests wait for child processes: one worker more than two cores keeps both busy.
+WORKERS ?= 3
 
 .PHONY: demo test test-all lint types check clean
 

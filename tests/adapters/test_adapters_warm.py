@@ -495,6 +495,7 @@ def test_the_servers_and_their_forks_live_in_the_sandbox(tmp_path: Path, tools: 
     assert (verdict.mode, verdict.green(ids)) == (HOT, True), verdict
 
 
+@pytest.mark.slow
 def test_warm_and_cold_agree_on_a_hundred_candidates(tree: Path, tools: RunSpec, tmp_path: Path) -> None:
     """Template edits of the whole module, hot or fresh as they fall, against a cold session in which each is on disk.
 

@@ -150,7 +150,7 @@ def test_an_altered_journal_or_verdict_is_found(calc) -> None:
 def test_an_interrupted_run_cleans_up_and_prints_how_to_resume(
     calc, number: signal.Signals, times: int
 ) -> None:
-    calc.configure(sleepy={"rules": [{"target": "*", "sleep": 60}]})
+    calc.configure(sleepy={"rules": [{"target": "*", "sleep": 300}]})
     calc.commit("sleepy")
     before = calc.state()
     process = subprocess.Popen(
@@ -168,7 +168,7 @@ def test_an_interrupted_run_cleans_up_and_prints_how_to_resume(
         else:
             os.killpg(process.pid, number)  # as a terminal does
         time.sleep(0.2)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=150)
     assert process.returncode == 2, out
     assert "--agent-resume" in out
     assert "Traceback" not in out
