@@ -36,6 +36,8 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: s
         empty.write(path, text)
     if shape.root == ".":  # plain `pytest` puts nothing on the path; a user would
         empty.write("conftest.py", "")
+    else:
+        empty.write(str(shape.inifile), shape.files[str(shape.inifile)] + f'pythonpath = ["{shape.root}"]\n')
     empty.configure(
         liar={"rules": [{"target": "*", "edits": edits(attack(shape)), "message": "all tests pass now"}]}
     )
