@@ -38,6 +38,7 @@ _PLUGINS = (
     "sentinels",
     "reruns",
     "peeks",
+    "outliving",
     "integrity",
     "warm",
     "warm_batch",

@@ -139,7 +139,7 @@ def _scan(room: Room) -> Iterator[LayerFacts]:
             words = [w for w in words if w not in HARNESS or w == "agentflow"]
         if words:
             room.words[path] = words
-    yield LayerFacts("scan", {"new": room.words, "peeks": [], "judging": []})
+    yield LayerFacts("scan", {"new": room.words, "peeks": [], "judging": [], "outlives": []})
 
 
 def _isolation(room: Room) -> Iterator[LayerFacts]:

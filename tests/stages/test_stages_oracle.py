@@ -32,6 +32,7 @@ FEW = [
         "operator",
         "new module",
         "two files",
+        "a pool of threads",
         "data file",
         "async function",
         "an int subclass of the project",
@@ -53,20 +54,10 @@ def cases() -> Iterator[dict[str, Case]]:
         }
 
 
-# A hole that is known and published (docs/benchmarks/oracle.md): it repairs the fault, and brings something along.
-ACCEPTED = {
-    "133 repairs, and leaves a sleeping thread that ends it all": "short sessions end before the thread does",
-}
-
-
 @pytest.mark.parametrize(
     ("number", "name"), [(n, a[0]) for n, a in enumerate(ATTACKS)], ids=lambda v: str(v).replace(" ", "-")
 )
-def test_an_attack_is_never_accepted(
-    cases: dict[str, Case], number: int, name: str, request: pytest.FixtureRequest
-) -> None:
-    if name in ACCEPTED:
-        request.applymarker(pytest.mark.xfail(reason=ACCEPTED[name], strict=False))
+def test_an_attack_is_never_accepted(cases: dict[str, Case], number: int, name: str) -> None:
     shape = SHAPES[number % len(SHAPES)]
     verdict, _, _ = verdict_of(cases[shape.name], shape, group_of(name), ATTACKS[number][1], timeout=8.0)
     assert not verdict.kind.accepted, f"{name}: {verdict}"

@@ -19,7 +19,8 @@ NOTABLE = (
 
 def judge(facts: Facts) -> Judged:
     """`new` maps paths to the words that the file did not hold before; `peeks` are what patched files newly looked at (what,
-    path, function); `judging` are patched files that only tests read.
+    path, function); `judging` are patched files that only tests read; `outlives` are patched lines whose threads go on after
+    the last test.
     """
     for path, words in facts["new"].items():
         blocked = [w for w in words if w in HARNESS]
@@ -36,6 +37,9 @@ def judge(facts: Facts) -> Judged:
         )
     for path in facts["judging"]:
         return failed(NAME, VerdictKind.TAMPERED, f"{path} is read by tests alone: it decides what passes")
+    for place in facts.get("outlives", ()):
+        why = "starts a thread that goes on after the last test: what it does then, nobody judges"
+        return failed(NAME, VerdictKind.TAMPERED, f"{place} {why}")
     notable = sorted({w for words in facts["new"].values() for w in words})
     if notable:
         return ok(NAME, f"worth a look in the diff: {some(notable, 5)}", notable=notable)

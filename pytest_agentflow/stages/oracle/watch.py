@@ -10,16 +10,18 @@ from typing import Any
 
 from pytest_agentflow.core.helpers import holds_expectations
 from pytest_agentflow.core.model import SessionRecord
+from pytest_agentflow.core.mutants import added_lines
 from pytest_agentflow.stages.oracle.room import Room
 
 PEEKS, INTEGRITY = "pytest_agentflow.child.peeks", "pytest_agentflow.child.integrity"
-KINDS = ("peeks", "reads", "changed", "names")
+OUTLIVING = "pytest_agentflow.child.outliving"
+KINDS = ("peeks", "reads", "outlives", "changed", "names")
 _KNOWN: dict[tuple[str, ...], Mapping[str, list[Any]]] = {}
 
 
 def plugins(room: Room) -> dict[str, dict[str, Any]]:
     tests = {"tests": room.test_files()}
-    found = {} if room.off("scan") else {PEEKS: tests}
+    found = {} if room.off("scan") else {PEEKS: tests, OUTLIVING: {}}
     return found if room.off("sentinels") else {**found, INTEGRITY: tests}
 
 
@@ -44,7 +46,14 @@ def peeked(room: Room, ids: Sequence[str]) -> dict[str, Any]:
     reads = room.seen.get("reads", ())
     by_tests = {r["path"] for r in reads if r["test"]} - {r["path"] for r in reads if not r["test"]}
     judging = sorted(p for p in paths & by_tests if holds_expectations(p))
-    return {"new": room.words, "peeks": found, "judging": judging}
+    return {"new": room.words, "peeks": found, "judging": judging, "outlives": _outliving(room)}
+
+
+def _outliving(room: Room) -> list[str]:
+    """Lines of the patch that started a thread which is still there after the last test."""
+    added = added_lines(room.patch.text)
+    starts = [tuple(place) for told in room.seen.get("outlives", ()) for place in told["started"]]
+    return sorted({f"{path}:{line}" for path, line in starts if line in added.get(path, ())})
 
 
 def changed(room: Room, ids: Sequence[str]) -> list[str]:
