@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 _STARTS = frozenset(["_thread.start_new_thread", "_thread.start_joinable_thread"])
-_POOL = os.sep.join(("concurrent", "futures", "thread.py"))
+_POOL = f"concurrent{os.sep}futures{os.sep}thread.py"
 _GRACE = 0.1  # seconds that a thread about to end is given
 _MOST = 50
 
