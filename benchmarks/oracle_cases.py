@@ -22,6 +22,8 @@ from pytest_agentflow.core.model import Attempt, Outcome, TestResult
 from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.stages.verify import VerifyContext
 
+# Plugins of the environment that no case needs, and whose import takes longer than its tests.
+LEAN = "-p no:hypothesispytest -p no:asyncio -p no:anyio"
 PACKAGE = Path(pytest_agentflow.__file__).parent  # the children judge with the same code as the benchmark
 
 
@@ -99,7 +101,7 @@ def case(
         base = snapshot.take(open_repository(top), place / "base.git")
         spec = RunSpec(
             python=python, rootdir=".", inifile=inifile, import_roots=import_roots, sandbox=sandbox.choose(kind),
-            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}, user_top=str(top), hidden=(str(top),),
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTEST_ADDOPTS": LEAN}, user_top=str(top), hidden=(str(top),),
             plugins=("cacheprovider",), site_paths=(str(PACKAGE.parent),),
         )  # fmt: skip
         pool = Pool(place / "pool")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lean import ADDOPTS
 
 from pytest_agentflow.adapters.forkserver import ForkServer
 from pytest_agentflow.adapters.sessions import RunSpec
@@ -56,7 +57,9 @@ def test_temp(tmp_path, monkeypatch):
 
 
 def spec_of(tree: Path) -> RunSpec:
-    return RunSpec(python=sys.executable, env={"PATH": os.environ["PATH"]}, user_top=str(tree))
+    return RunSpec(
+        python=sys.executable, env={"PATH": os.environ["PATH"], "PYTEST_ADDOPTS": ADDOPTS}, user_top=str(tree)
+    )
 
 
 @pytest.fixture(scope="module")

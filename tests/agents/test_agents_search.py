@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lean import ADDOPTS, lent
 
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Brief
@@ -46,8 +47,9 @@ def attempt(tree: Path, scratch: Path, lines: Mapping[tuple[str, int], float], *
         python=sys.executable,
         import_roots=(".",),
         pytest_args=("-p", "no:cacheprovider"),
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], "PYTEST_ADDOPTS": ADDOPTS},
     )
+    spec = lent(spec)
     record = run_session(spec, tree, ids=None, scratch=scratch / "observe", timeout=60)
     results = dict(record.results)
     failures = {i: r.failure for i, r in results.items() if r.failure}

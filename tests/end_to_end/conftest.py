@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lean import ADDOPTS
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "projects"
 
@@ -59,7 +60,7 @@ class Project:
             for k, v in os.environ.items()
             if not k.startswith(("PYTEST", "AGENTFLOW", "COV_", "ANTHROPIC", "GIT_"))
         }
-        return {**clean, "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**clean, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ADDOPTS}
 
     def pytest(self, *args: str, timeout: float = 180, cwd: str = ".") -> Done:
         done = subprocess.run(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lean import ADDOPTS
 
 from pytest_agentflow.testing import MessagesServer, Reply, Request, edit, replies, text, tool
 
@@ -59,7 +60,7 @@ def command(*options: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV", "ANTHROPIC", "CI"))}
-    return {**env, "ANTHROPIC_API_KEY": KEY}
+    return {**env, "ANTHROPIC_API_KEY": KEY, "PYTEST_ADDOPTS": ADDOPTS}
 
 
 def fix(request: Request) -> Reply:

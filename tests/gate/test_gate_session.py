@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from lean import ADDOPTS
 
 TWO_OF_FOUR = "def test_a(): pass\ndef test_b(): pass\ndef test_c(): assert 0\ndef test_d(): assert 0\n"
 
@@ -23,7 +24,7 @@ def session(tmp_path: Path):
         for name, text in files.items():
             (tmp_path / name.replace("__", ".")).write_text(text)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV", "AGENTFLOW"))}
-        env |= more or {}
+        env |= {"PYTEST_ADDOPTS": ADDOPTS, **(more or {})}
         command = [
             sys.executable,
             "-W",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from lean import ADDOPTS
 
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.core.flaky import Category
@@ -53,7 +54,9 @@ def triage(tmp_path: Path, files: dict[str, str], budget: Budget) -> TriageRepor
     for name, text in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
-    spec = RunSpec(python=sys.executable, env={"PATH": os.environ["PATH"], "TZ": "UTC"})
+    spec = RunSpec(
+        python=sys.executable, env={"PATH": os.environ["PATH"], "TZ": "UTC", "PYTEST_ADDOPTS": ADDOPTS}
+    )
     return run_triage(spec, tree, [], budget, tmp_path / "out", lambda text: None)
 
 

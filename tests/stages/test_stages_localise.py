@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lean import ADDOPTS, lent
 
 from pytest_agentflow.adapters import coverage_map
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
@@ -55,7 +56,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cluster, ...]:
     tree.mkdir()
     (tree / "shop.py").write_text(SHOP)
     (tree / "test_shop.py").write_text(TESTS)
-    spec = RunSpec(python=sys.executable, import_roots=(".",), env={"PATH": os.environ["PATH"]})
+    spec = lent(
+        RunSpec(
+            python=sys.executable,
+            import_roots=(".",),
+            env={"PATH": os.environ["PATH"], "PYTEST_ADDOPTS": ADDOPTS},
+        )
+    )
     options = {"roots": ["."], "omit": [], "level": "lines", "out": str(top / "out")}
     record = run_session(
         spec,

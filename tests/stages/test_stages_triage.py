@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from lean import ADDOPTS, lent
 
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.core.flaky import Category, TriageResult
@@ -40,7 +41,13 @@ class Fresh:
         self.tree, self.scratch, self.runs = place / "tree", place / "scratch", 0
         self.tree.mkdir()
         (self.tree / "test_shop.py").write_text(TESTS)
-        self.spec = RunSpec(python=sys.executable, env={"PATH": os.environ["PATH"]}, import_roots=(".",))
+        self.spec = lent(
+            RunSpec(
+                python=sys.executable,
+                env={"PATH": os.environ["PATH"], "PYTEST_ADDOPTS": ADDOPTS},
+                import_roots=(".",),
+            )
+        )
 
     def __call__(self, ids: Sequence[str] | None, hash_seed: int) -> SessionRecord:
         self.runs += 1
