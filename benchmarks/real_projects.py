@@ -25,6 +25,7 @@ import statistics
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -75,7 +76,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--projects", default=",".join(PROJECTS))
     parser.add_argument("--timeout", type=float, default=600)
-    parser.add_argument("--work", type=Path, default=Path("build/real_projects"), help="kept between runs")
+    work = Path(tempfile.gettempdir()) / "agentflow-real-projects"  # below no other project's configuration
+    parser.add_argument("--work", type=Path, default=work, help="kept between runs")
     parser.add_argument("--show", action="store_true", help="print the table of what was measured before")
     parser.add_argument("options", nargs="*", help="more options for pytest, after --")
     args = parser.parse_args()

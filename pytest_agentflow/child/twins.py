@@ -154,7 +154,7 @@ class Twins:
                 if isinstance(item, pytest.Function)
                 else None
             )
-            if code is not None:
+            if code is not None and os.path.realpath(code.co_filename) == os.path.realpath(str(item.path)):
                 self.own[item.nodeid] = {line for _, _, line in code.co_lines() if line}
 
     def _unreached(self, item: pytest.Function, real: str, reached: list[int]) -> list[int]:

@@ -33,12 +33,13 @@ _UNSURE = (
 
 @dataclass(slots=True)
 class Bare:
-    """A test module made plain. `needed`: how often a passing run of a test (by qualified name) hands out each check at least;
+    """A test module made plain. `functions`: the names of the functions that stand in it; `needed`: how often a passing run of a test (by qualified name) hands out each check at least;
     `held`: to how many assertions that stay as they are it comes at least.
     """
 
     source: str
     checks: list[Check] = field(default_factory=list)
+    functions: set[str] = field(default_factory=set)
     needed: dict[str, dict[int, int]] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
 
@@ -100,6 +101,7 @@ class _Plain(ast.NodeTransformer):
         outer = self.test, self.hidden, self.times
         self.times = 0
         if not self.test:
+            self.bare.functions.add(node.name)
             self.hidden = self.shared.get(".".join(self.path), Hidden())
             if node.name.startswith("test"):
                 self.test, self.times = ".".join([*self.path, node.name]), 1

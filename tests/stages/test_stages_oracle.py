@@ -157,3 +157,22 @@ def test_stacked_tables_and_parametrised_fixtures_are_called_plainly_row_by_row(
     assert verdict.kind is VerdictKind.PLAUSIBLE, verdict
     plain = next(f for f in verdict.findings if f.layer == "bare call")
     assert plain.reason.startswith("8 targets return the expected values")
+
+
+INHERITED = {
+    "calc.py": "def f(a):\n    return a - 1\n\n\ndef g(a):\n    return a\n",
+    "tests/__init__.py": "",
+    # The inherited assertions stand in the lines where the module below has assertions of another test.
+    "tests/mixin.py": "from calc import f\n\n\nclass Mixin:\n    def test_small(self):\n        self.assertEqual(f(2), 3)\n\n"
+    "    def test_large(self):\n        self.assertEqual(f(20), 21)\n\n    def test_zero(self):\n        self.assertEqual(f(0), 1)\n",
+    "tests/test_calc.py": "import unittest\nfrom calc import g\nfrom tests.mixin import Mixin\nclass Test(Mixin, unittest.TestCase):\n"
+    "    def test_other(self):\n        self.assertEqual(g(1), 1)\n        self.assertEqual(g(2), 2)\n        self.assertEqual(g(3), 3)\n"
+    "        self.assertEqual(g(4), 4)\n",
+}
+
+
+def test_assertions_of_another_file_in_the_same_lines_are_not_missed_by_an_inherited_test() -> None:
+    with case(INHERITED) as made:
+        patch = made.patch({"calc.py": INHERITED["calc.py"].replace("a - 1", "a + 1")})
+        verdict = judge(gather(made.attempt(), patch, made.context()))
+    assert verdict.kind.accepted, verdict

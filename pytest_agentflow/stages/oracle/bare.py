@@ -75,13 +75,16 @@ def _run(room: Room, ids: Sequence[str], how: _How) -> Told:
     bares = dict(_bares(room, ids, how.equalities_only))
     draw, places = random.SystemRandom(), {}
     tests = []
+    told: Told = {}
     for nodeid in ids:
-        if nodeid.partition("::")[0] in bares:
+        bare = bares.get(nodeid.partition("::")[0])
+        if bare is None:
+            told[nodeid] = {"status": "n/a", "detail": "its module cannot be made plain", "checks": []}
+        elif nodeid.rpartition("::")[2].partition("[")[0] not in bare.functions:
+            told[nodeid] = {"status": "n/a", "detail": "inherited from another file", "checks": []}
+        else:
             request, places[nodeid] = _request(room, nodeid, bares, how, draw)
             tests.append(request)
-    told: Told = {
-        i: {"status": "n/a", "detail": "its module cannot be made plain", "checks": []} for i in ids
-    }
     if not tests:
         return told
     with room.lease(how.tree) as (workspace, scratch, spec):
