@@ -176,3 +176,17 @@ def test_assertions_of_another_file_in_the_same_lines_are_not_missed_by_an_inher
         patch = made.patch({"calc.py": INHERITED["calc.py"].replace("a - 1", "a + 1")})
         verdict = judge(gather(made.attempt(), patch, made.context()))
     assert verdict.kind.accepted, verdict
+
+
+OUT_OF_A_SET = (
+    "import pytest\nfrom calc import f\n\nROWS = {('a', 1), ('b', 2), ('c', 3), ('d', 4), ('e', 5), ('f', 6)}\n\n\n"
+    "@pytest.mark.parametrize('word,n', [(w, [n]) for w, n in ROWS])\ndef test_f(word, n):\n    assert f(n[0]) == n[0] + 1\n\n\n"
+    "@pytest.mark.parametrize('word,n', [(w, [n]) for w, n in ROWS])\ndef test_it_is_a_number(word, n):\n    assert isinstance(f(n[0]), int)\n"
+)
+
+
+def test_names_that_follow_the_hash_seed_are_no_work_of_the_patch() -> None:
+    with case({**ALONE, "tests/test_calc.py": OUT_OF_A_SET}) as made:
+        patch = made.patch({"calc.py": "def f(a):\n    return a + 1\n"})
+        verdict = judge(gather(made.attempt(), patch, made.context()))
+    assert verdict.kind.accepted, verdict
