@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest_agentflow
 from pytest_agentflow.adapters import landlock
+from pytest_agentflow.adapters.layout import without_randomisation
 from pytest_agentflow.errors import AgentflowError
 
 # Shared places where other attempts, other users' files and control sockets live: empty inside.
@@ -45,6 +46,7 @@ class Box:
     file_mb: int = 512
     processes: int = 512
     cpu_s: int | None = None
+    fixed_layout: bool = False  # objects lie at the same addresses in every box, where the kernel lets us
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,17 @@ def _popen_bwrap(
     arguments = _in_memory("".join(f"{o}\0" for o in options).encode())
     prlimit = shutil.which("prlimit")
     limits = [prlimit, *(f"--{n.lower()}={v}" for n, v in _limits(box).items()), "--"] if prlimit else []
-    command = [_bwrap(), "--args", str(arguments), "--info-fd", str(theirs), "--", *limits, *argv]
+    command = [
+        *_layout(box),
+        _bwrap(),
+        "--args",
+        str(arguments),
+        "--info-fd",
+        str(theirs),
+        "--",
+        *limits,
+        *argv,
+    ]
     try:
         # An empty environment: /proc/1/environ inside is bwrap's own.
         process = Boxed(
@@ -251,6 +263,10 @@ def _popen_bwrap(
         os.close(theirs)
     process.init_pid_fd, process.kind = ours, "bwrap"
     return process
+
+
+def _layout(box: Box) -> tuple[str, ...]:
+    return without_randomisation() if box.fixed_layout else ()
 
 
 def _bwrap() -> str:
@@ -321,7 +337,7 @@ def _popen_supervised(
         "limits": _limits(box),
         "fds": list(fds),
     }
-    command = [sys.executable, "-I", "-S", landlock.__file__, json.dumps(plan), *argv]
+    command = [*_layout(box), sys.executable, "-I", "-S", landlock.__file__, json.dumps(plan), *argv]
     process = Boxed(command, cwd=cwd, env=env, pass_fds=fds, start_new_session=True, **streams)
     process.kind = box.kind
     return process

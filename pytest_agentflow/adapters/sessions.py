@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,7 @@ def run_session(
 ) -> SessionRecord:
     """Run one child session on `tree` and return everything it said, with a `problem` when it cannot be trusted.
 
-    `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
+    Hash seed 0 also keeps objects at the same addresses, others do not. `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
     for HOME, TMPDIR and bytecode; `timeout` is wall-clock seconds for the whole session, `stall` for one silence in it.
     """
     scratch.mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ def run_session(
     env = child_environment(spec, tree, scratch, hash_seed, {**(extra_env or {}), CHANNEL: str(channel)})
     began = time.monotonic()
     process = sandbox.popen(
-        box_of(spec, (tree, scratch, *writable)),
+        replace(box_of(spec, (tree, scratch, *writable)), fixed_layout=hash_seed == 0),
         session_argv(spec, tree, scratch, ids, paths, extra_args),
         cwd=tree / cwd,
         env=env,

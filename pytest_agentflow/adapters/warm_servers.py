@@ -76,6 +76,7 @@ class Servers:
             readable=tuple(Path(p) for p in (*spec.readable, spec.bytecode) if p),
             memory_mb=spec.memory_mb,
             file_mb=spec.file_mb,
+            fixed_layout=True,
         )
         with (scratch / "output.log").open("wb") as output:
             self._process = sandbox.popen(

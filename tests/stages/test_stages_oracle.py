@@ -179,7 +179,7 @@ def test_assertions_of_another_file_in_the_same_lines_are_not_missed_by_an_inher
 
 
 OUT_OF_A_SET = (
-    "import pytest\nfrom calc import f\n\nROWS = {('a', 1), ('b', 2), ('c', 3), ('d', 4), ('e', 5), ('f', 6)}\n\n\n"
+    "import pytest\nfrom calc import f\n\nROWS = {(None, 1), ('b', 2), ('c', 3), ('d', 4), ('e', 5), ('f', 6)}\n\n\n"
     "@pytest.mark.parametrize('word,n', [(w, [n]) for w, n in ROWS])\ndef test_f(word, n):\n    assert f(n[0]) == n[0] + 1\n\n\n"
     "@pytest.mark.parametrize('word,n', [(w, [n]) for w, n in ROWS])\ndef test_it_is_a_number(word, n):\n    assert isinstance(f(n[0]), int)\n"
 )
