@@ -148,7 +148,7 @@ class Runner:
     def _parameters(function: Any, indices: dict[str, int]) -> dict[str, Any]:
         found = {}
         for names, rows in getattr(function, "known_parameters", ()):
-            if names[0] not in indices:
+            if names[0] not in indices or rows is None:
                 raise Unsupported(f"the rows of {names[0]} cannot be told apart")
             row = rows[indices[names[0]]]
             row = row if len(names) > 1 or isinstance(row, Row) else (row,)

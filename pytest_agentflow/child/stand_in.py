@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +47,11 @@ def _remember(func: Any, names: Any, values: Any) -> Any:
         if not isinstance(func, type)
         else func.__dict__.get("known_parameters", [])
     )
-    known.append((listed, list(values)))
+    # What has no order of its own has another one in this process: a row's number says nothing.
+    rows = list(values) if isinstance(values, Sequence) else None
+    if rows and not isinstance(names, str):  # then a row is a row, even of one value
+        rows = [Row(r) for r in rows]
+    known.append((listed, rows))
     if isinstance(func, type):
         func.known_parameters = known  # type: ignore[attr-defined]
     return func

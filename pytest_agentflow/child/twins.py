@@ -220,7 +220,8 @@ def _rows(item: pytest.Function) -> dict[str, int]:
             *(mark.kwargs[k] for k in ("argnames", "argvalues") if k in mark.kwargs),
         )[:2]
         listed = [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else list(names)
-        tables.append((listed, values))
+        alone = len(listed) == 1 and not isinstance(names, str)
+        tables.append((listed, [v if hasattr(v, "marks") else v[0] for v in values] if alone else values))
     named = {n for names, _ in tables for n in names}
     for name, definitions in item._fixtureinfo.name2fixturedefs.items():
         if name in callspec.params and name not in named and definitions:

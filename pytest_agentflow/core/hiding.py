@@ -144,7 +144,10 @@ def _columns(decorator: ast.expr, function: Function, spots: set[int], hidden: H
     if not _is_parametrize(decorator) or not isinstance(decorator, ast.Call):
         return
     names, values = _names(decorator.args[0]), decorator.args[1]
-    if not isinstance(values, ast.List | ast.Tuple):
+    alone_in_rows = len(names) == 1 and not isinstance(
+        decorator.args[0], ast.Constant
+    )  # ("n",), [(1,), (2,)]
+    if alone_in_rows or not isinstance(values, ast.List | ast.Tuple):
         return
     for place, name in enumerate(names):
         cells = [_cell(v, place, len(names)) for v in values.elts]

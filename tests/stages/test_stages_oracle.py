@@ -190,3 +190,19 @@ def test_names_that_follow_the_hash_seed_are_no_work_of_the_patch() -> None:
         patch = made.patch({"calc.py": "def f(a):\n    return a + 1\n"})
         verdict = judge(gather(made.attempt(), patch, made.context()))
     assert verdict.kind.accepted, verdict
+
+
+ROWS_OF_ONE = {
+    "calc.py": "WORDS = {'rice', 'fish', 'sheep'}\n\n\ndef plural(word):\n    return word + 's'\n",
+    "tests/test_calc.py": "import calc, pytest\n\n\n@pytest.mark.parametrize(('word',), [(w,) for w in calc.WORDS])\n"
+    "def test_same(word):\n    assert calc.plural(word) == word\n\n\n"
+    "@pytest.mark.parametrize('word', calc.WORDS)\ndef test_same_again(word):\n    assert calc.plural(word) == word\n\n\n"
+    "def test_others():\n    assert calc.plural('cat') == 'cats'\n",
+}
+
+
+def test_rows_of_one_value_and_rows_out_of_a_set_are_no_reason_to_refuse() -> None:
+    with case(ROWS_OF_ONE) as made:
+        fixed = ROWS_OF_ONE["calc.py"].replace("word + 's'", "word if word in WORDS else word + 's'")
+        verdict = judge(gather(made.attempt(), made.patch({"calc.py": fixed}), made.context()))
+    assert verdict.kind.accepted, verdict
