@@ -34,6 +34,8 @@ from pathlib import Path
 
 from seed_bugs import Bug, by_kind
 
+from pytest_agentflow.adapters.layout import without_randomisation
+
 # Pure Python, suites of 100 to 1,500 tests that need nothing but pytest. Source directory, test files.
 PROJECTS = {
     "cachetools": ("5.5.2", "src/cachetools", "tests"),
@@ -153,14 +155,30 @@ def environment(top: Path) -> dict[str, str]:
     """A developer's shell in the project: its sources importable, no bytecode of ours."""
     root = top / "src" if (top / "src").is_dir() else top
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANTHROPIC_", "PYTEST_", "GIT_"))}
-    return {**kept, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    return {
+        **kept,
+        "PYTHONPATH": str(root),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
 
 
 def outcomes(top: Path, timeout: float = 120) -> Outcomes:
     """What plain pytest says of every test; {} when the session itself broke or hung."""
     report = top.parent / f"{top.name}.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", *QUIET, "-p", "no:agentflow", f"--junitxml={report}"]
+    # isodate's tests are parametrised by sets: only at fixed addresses do their names stay the same.
+    command = [
+        *without_randomisation(),
+        sys.executable,
+        "-m",
+        "pytest",
+        *QUIET,
+        "-p",
+        "no:agentflow",
+        f"--junitxml={report}",
+    ]
     try:
         subprocess.run(
             command, cwd=top, env=environment(top), capture_output=True, timeout=timeout, check=False

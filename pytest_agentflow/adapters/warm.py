@@ -8,7 +8,6 @@ of its own. The verdict says which, and whether the patched code ran.
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -32,13 +31,12 @@ from pytest_agentflow.adapters.warm_jobs import (
     verdict,
 )
 from pytest_agentflow.adapters.warm_servers import Servers
-from pytest_agentflow.child.forking import Message, receive
+from pytest_agentflow.child.forking import Message
 from pytest_agentflow.core.model import Outcome
 
 __all__ = ["BATCH", "COLD", "FRESH", "HOT", "Job", "Limits", "WarmRunner", "WarmVerdict", "steady"]
 FULL = 1_000
 LATER = 2_000_000_000  # seconds: bytecode is checked by second and size, which no two candidates may share
-SILENCE = 600.0  # seconds without a word from any server
 
 
 class WarmRunner:
@@ -110,9 +108,7 @@ class WarmRunner:
         """One job, now, or None where only a cold run could tell; nothing else may be under way."""
         self.submit(job)
         while self._jobs:
-            ready, _, _ = select.select(self._servers.channels(), [], [], SILENCE)
-            for fd in ready or self._servers.channels():
-                self._take(fd)
+            self._listen()
         if self._cold:
             self._cold.clear()
             return None
@@ -161,20 +157,19 @@ class WarmRunner:
                 return self._ready.pop(0)
             if not self._jobs and not self._batches:
                 return self._run_cold(*self._cold.pop(0))
-            ready, _, _ = select.select(self._servers.channels(), [], [], SILENCE)
-            if not ready:
-                self._lose(self._servers.channels())
-            for fd in ready:
-                self._take(fd)
+            self._listen()
 
-    def _take(self, fd: int) -> None:
-        try:
-            message = receive(fd)
-        except OSError:
-            message = None
-        if message is None:
-            self._lose([fd])
-            return
+    def _listen(self) -> None:
+        told = self._servers.heard()
+        if not told:
+            self._lose(self._servers.channels())
+        for fd, message in told:
+            if message is None:
+                self._lose([fd])
+            else:
+                self._take(message)
+
+    def _take(self, message: Message) -> None:
         said = lines(message["said"])
         if message["n"] in self._batches:
             jobs, expect = self._batches.pop(message["n"])
@@ -200,7 +195,7 @@ class WarmRunner:
 
     def _lose(self, fds: Sequence[int]) -> None:
         """A server died: what it was working on is tried again one mode slower."""
-        for mode in [self._servers.mode_of(fd) for fd in fds]:
+        for mode in [self._servers.mode_of(fd) for fd in fds if fd in self._servers.channels()]:
             self._servers.drop(mode, "the server went away")
             if mode == HOT:
                 self._ready += [(job, lost()) for jobs, _ in self._batches.values() for job in jobs]

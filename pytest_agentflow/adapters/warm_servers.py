@@ -15,12 +15,14 @@ from pathlib import Path
 from pytest_agentflow.adapters import sandbox
 from pytest_agentflow.adapters.sessions import RunSpec, child_environment, session_argv
 from pytest_agentflow.adapters.warm_jobs import FRESH, HOT
-from pytest_agentflow.child.forking import Message, receive, send
+from pytest_agentflow.child.forking import Message, framed, receive, send
 from pytest_agentflow.child.warm import CHANNELS
 
 WARM_ARGS = ("-p", "pytest_agentflow.child.warm", "-p", "no:cacheprovider")
 # Without xdist, because other plugins start threads when it is there; with it where the project's own options need it.
 EXTRA_ARGS = (("-p", "no:xdist"), ("-n0",))
+SILENCE = 600.0  # seconds without a word from any server
+CHUNK = 32_768  # bytes: a socket that can be written to takes so many without waiting
 PRELOAD = 60.0  # seconds that the installed libraries may take to import
 
 
@@ -34,6 +36,7 @@ class Servers:
         self.ids: tuple[str, ...] = ()
         self.loaded: frozenset[str] = frozenset()  # files that pytest's plugins loaded: never warm
         self.why: dict[str, str] = {}  # modes that are not available, with the reason
+        self._heard: list[tuple[int, Message | None]] = []  # said while we were writing
 
     # life ----------------------------------------------------------------------------------------
 
@@ -142,11 +145,31 @@ class Servers:
                 self._modules = []
                 if _hear(fd, time.monotonic() + PRELOAD) is None:
                     raise OSError
-            send(fd, message)
+            self._write(fd, framed(message))
         except OSError:
             self.drop(mode, "the server went away")
             return False
         return True
+
+    def _write(self, fd: int, data: bytes) -> None:
+        """Write, and listen meanwhile: a server that has more to say than its socket holds reads nothing before it has said it."""
+        while data:
+            readable, writable, _ = select.select(self.channels(), [fd], [], SILENCE)
+            if not readable and not writable:
+                raise TimeoutError
+            self._heard += [(other, _received(other)) for other in readable]
+            if (fd, None) in self._heard:
+                raise BrokenPipeError
+            if writable:
+                data = data[os.write(fd, data[:CHUNK]) :]
+
+    def heard(self) -> list[tuple[int, Message | None]]:
+        """What servers said, by socket, as soon as there is something; None for a server that is gone, nothing after a long silence."""
+        if not self._heard:
+            ready, _, _ = select.select(self.channels(), [], [], SILENCE)
+            self._heard += [(fd, _received(fd)) for fd in ready]
+        found, self._heard = self._heard, []
+        return [(fd, message) for fd, message in found if fd in self._modes]
 
     def drop(self, mode: str, why: str) -> None:
         self.why[mode] = why
@@ -158,7 +181,11 @@ class Servers:
 
 def _hear(fd: int, deadline: float) -> Message | None:
     ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+    return _received(fd) if ready else None
+
+
+def _received(fd: int) -> Message | None:
     try:
-        return receive(fd) if ready else None
+        return receive(fd)
     except OSError:
         return None

@@ -19,9 +19,13 @@ Say = Callable[[Message], None]
 LAST_WORD = b"\n\n"
 
 
-def send(fd: int, message: Message) -> None:
+def framed(message: Message) -> bytes:
     data = json.dumps(message).encode()
-    data = len(data).to_bytes(4, "big") + data
+    return len(data).to_bytes(4, "big") + data
+
+
+def send(fd: int, message: Message) -> None:
+    data = framed(message)
     while data:
         data = data[os.write(fd, data) :]
 

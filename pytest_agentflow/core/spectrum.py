@@ -6,7 +6,7 @@ Bitmaps: bit `n` stands for the `n`-th test of the spectrum.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from pytest_agentflow.core.syntax import Source, Statement
@@ -50,10 +50,11 @@ def single_fault(ef: int, ep: int, failing: int) -> float:
 
 
 def statement_columns(sources: Mapping[str, Source], lines: Mapping[str, Columns]) -> dict[str, list[int]]:
-    """Line coverage turned into statement coverage, with two corrections for code that runs at import.
+    """Line coverage turned into statement coverage, with three corrections for code that runs at import.
 
     A `def` line (defaults, decorators) counts as run by whoever ran its body; a module- or class-level binding by whoever
-    ran a statement that mentions its name, or, when nobody does, by whoever ran anything in the file.
+    ran a statement that mentions its name, or, when nobody does, by whoever ran anything in the file. So does a function
+    that no test enters and that the module calls while it is imported, with the functions that this one calls.
     """
     columns = {path: _direct(source, lines.get(path, {})) for path, source in sources.items()}
     mentions: dict[str, int] = {}
@@ -100,3 +101,23 @@ def _attribute_import_time(source: Source, columns: list[int], mentions: Mapping
             for tests in named:
                 column |= tests
             columns[number] |= column if statement.binds & mentions.keys() else everything
+    called = _called_at_import(source, {unit for unit, column in bodies.items() if not column})
+    for number, statement in enumerate(source.statements):
+        if statement.unit in called:
+            columns[number] = everything
+
+
+def _called_at_import(source: Source, silent: Set[int]) -> set[int]:
+    """Those of the functions in which no test ran anything that module-level code calls, also by way of each other."""
+    names = {source.units[unit].qualname.rpartition(".")[2]: unit for unit in silent}
+    calls: dict[int, set[str]] = {}
+    for statement in source.statements:
+        calls.setdefault(statement.unit, set()).update(statement.calls)
+    found: set[int] = set()
+    waiting = [names[name] for name in calls.get(0, set()) if name in names]
+    while waiting:
+        unit = waiting.pop()
+        if unit not in found:
+            found.add(unit)
+            waiting += [names[name] for name in calls.get(unit, set()) if name in names]
+    return found

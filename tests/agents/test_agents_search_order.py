@@ -20,6 +20,10 @@ def edit(at: int, kind: str = "comparison") -> Edit:
     return Edit("m.py", at, at + 1, "x", kind, 1)
 
 
+def never(_edits: tuple[Edit, ...]) -> bool:
+    return False
+
+
 def single(cost: float, at: int) -> Ranked:
     return Ranked(cost, (edit(at),))
 
@@ -29,7 +33,7 @@ def costs(proposals: Iterator[Proposal], most: int = 100) -> list[float]:
 
 
 def test_second_edits_on_a_near_miss_are_tried_before_unlikely_single_ones() -> None:
-    frontier = Frontier([single(1.0, 0), single(2.0, 10), single(9.0, 20)])
+    frontier = Frontier([single(1.0, 0), single(2.0, 10), single(9.0, 20)], never)
     stream = iter(frontier)
     first = next(stream)
     frontier.second_edits(Trial(first.edits, first.cost, {}), share=0.5, probe=1)
@@ -40,9 +44,15 @@ def test_second_edits_on_a_near_miss_are_tried_before_unlikely_single_ones() -> 
     assert all(p.probe == 1 for p in rest if len(p.edits) == 2)
 
 
+def test_what_takes_long_to_try_has_to_be_likelier() -> None:
+    slow = edit(0)
+    frontier = Frontier([single(1.0, 0), single(2.0, 10), single(9.0, 20)], lambda edits: slow in edits)
+    assert [p.edits[0].start for p in frontier] == [10, 0, 20]
+
+
 def test_what_flips_more_targets_gets_its_second_edit_earlier() -> None:
     def first_pair(share: float) -> float:
-        frontier = Frontier([single(1.0, 0)])
+        frontier = Frontier([single(1.0, 0)], never)
         list(frontier)
         frontier.second_edits(Trial((edit(50),), 1.0, {}), share, 0)
         return frontier.next_cost
@@ -51,7 +61,7 @@ def test_what_flips_more_targets_gets_its_second_edit_earlier() -> None:
 
 
 def test_a_candidate_that_ran_out_of_time_gets_more_until_it_has_had_a_hundredfold() -> None:
-    frontier = Frontier([])
+    frontier = Frontier([], never)
     trial = Trial((edit(0),), 1.0, {})
     patience = []
     frontier.again_slowly(trial, flipped=True)
@@ -62,7 +72,7 @@ def test_a_candidate_that_ran_out_of_time_gets_more_until_it_has_had_a_hundredfo
 
 
 def test_one_that_flipped_nothing_in_time_gets_one_more_chance_later() -> None:
-    frontier = Frontier([])
+    frontier = Frontier([], never)
     frontier.again_slowly(Trial((edit(0),), 1.0, {}), flipped=False)
     again = next(iter(frontier))
     frontier.again_slowly(Trial(again.edits, again.cost, {}, patience=again.patience), flipped=False)

@@ -220,3 +220,12 @@ def test_a_target_that_reached_nothing_stands_alone() -> None:
 def test_dark_units_are_those_without_a_tested_line_called_ones_first() -> None:
     found = dark_units({"m.py": source()}, {"m.py": {11, 12}})
     assert [(d.unit.qualname, d.called) for d in found] == [("low", True), ("Box.grow", False)]
+
+
+def test_a_function_that_only_the_import_calls_was_run_by_whoever_used_the_module() -> None:
+    text = "TABLE = []\n\n\ndef fill(x):\n    TABLE.append(inner(x))\n\n\ndef inner(x):\n    return x\n\n\ndef idle():\n    return 1\n\n\nfill(3)\n\n\ndef look():\n    return TABLE\n"
+    parsed = parse("n.py", text)
+    assert parsed is not None
+    columns = statement_columns({"n.py": parsed}, {"n.py": {20: 0b11}})["n.py"]
+    by_line = {s.first_line: column for s, column in zip(parsed.statements, columns, strict=True)}
+    assert (by_line[5], by_line[9], by_line[13]) == (0b11, 0b11, 0)

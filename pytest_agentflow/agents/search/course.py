@@ -20,7 +20,7 @@ from pytest_agentflow.agents.search.frontier import Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import likelier, words_of
 from pytest_agentflow.agents.search.hints import Hint, hints_of
 from pytest_agentflow.agents.search.installed import Probe, sandboxed_probe
-from pytest_agentflow.agents.search.normal import normal_form
+from pytest_agentflow.agents.search.normal import normal_form, region
 from pytest_agentflow.agents.search.order import Ranked, generate
 from pytest_agentflow.agents.search.prepare import near_first, prepare
 from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
@@ -83,7 +83,7 @@ class Search:
             self.stopped = "no target fails when it is run by itself"
             return
         suggested = self._upgrades(runner, self.screening.mode, hints) if hints else []
-        self._search(self.screening, Frontier([*suggested, *singles]))
+        self._search(self.screening, Frontier([*suggested, *singles], self._imported_anew))
 
     def _scratch(self) -> Path:
         return Path(self.config.get("scratch") or self.brief.directory / "scratch")
@@ -96,7 +96,7 @@ class Search:
         found = islice(repairs(hints, self.sources, probe), EVIDENCE_MOST)
         return [
             *([Ranked(-6.0, edits)] if edits else []),
-            *(Ranked(-5.0 + 0.01 * n, suggested) for n, suggested in enumerate(found)),
+            *(Ranked(-5.0 + 0.03 * n, suggested) for n, suggested in enumerate(found)),
         ]
 
     def _probe(self) -> Probe:
@@ -138,6 +138,11 @@ class Search:
         self._seen.add(key)
         files = apply(self.sources, edits)
         return Trial(edits, proposal.cost, files, len(self._seen), proposal.patience, proposal.probe)
+
+    def _imported_anew(self, edits: tuple[Edit, ...]) -> bool:
+        """Whether an edit lies outside of functions, so that no body can be swapped."""
+        whole = {path: (0, len(source.text)) for path, source in self.sources.items()}
+        return any(region(self.sources[e.path], (e,))[:2] == whole[e.path] for e in edits)
 
     def _learn(self, screening: Screening, frontier: Frontier) -> None:
         """What came back decides what else is worth trying."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_agentflow.agents.search.edits import Edit
@@ -18,6 +18,7 @@ MORE = 10.0  # times as much time for a candidate that ran out of it …
 MORE_TIME = 1.0  # … that much later when it had flipped a target before …
 NOTHING_YET = 3.0  # … or that much when it had not
 MOST_PATIENCE = 100.0
+SLOW = 2.5  # what can only be tried by importing anew takes some dozen times as long: it has to be that much likelier
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +32,22 @@ class Proposal:
 
 
 class Frontier:
-    """A best-first queue of streams; each stream yields proposals, cheapest first."""
+    """A best-first queue of streams; each stream yields proposals, cheapest first.
 
-    def __init__(self, singles: Sequence[Ranked]) -> None:
+    Best is what is likeliest per second (Smith's rule), so streams of slow ones come `later` than their costs say.
+    """
+
+    def __init__(self, singles: Sequence[Ranked], slow: Callable[[tuple[Edit, ...]], bool]) -> None:
         self._singles = singles
-        self._heap: list[tuple[float, int, Proposal, Iterator[Proposal]]] = []
+        self._heap: list[tuple[float, int, Proposal, Iterator[Proposal], float]] = []
         self._n = 0
-        self._add(Proposal(r.cost, r.edits) for r in singles)
+        self._add(Proposal(r.cost, r.edits) for r in singles if not slow(r.edits))
+        self._add((Proposal(r.cost, r.edits) for r in singles if slow(r.edits)), SLOW)
 
     def __iter__(self) -> Iterator[Proposal]:
         while self._heap:
-            _, _, proposal, stream = heapq.heappop(self._heap)
-            self._add(stream)
+            _, _, proposal, stream, later = heapq.heappop(self._heap)
+            self._add(stream, later)
             yield proposal
 
     @property
@@ -50,11 +55,11 @@ class Frontier:
         """No candidate to come costs less, apart from those that near misses will bring."""
         return self._heap[0][0] if self._heap else math.inf
 
-    def _add(self, stream: Iterator[Proposal]) -> None:
+    def _add(self, stream: Iterator[Proposal], later: float = 0.0) -> None:
         first = next(stream, None)
         if first is not None:
             self._n += 1  # streams that tie keep their order
-            heapq.heappush(self._heap, (first.cost, self._n, first, stream))
+            heapq.heappush(self._heap, (first.cost + later, self._n, first, stream, later))
 
     def second_edits(self, near: Trial, share: float, probe: int) -> None:
         """Another edit on top of one that flips `share` of the targets, likelier the more it flips."""

@@ -6,6 +6,8 @@ import fnmatch
 
 from pytest_agentflow.agents.base import Brief
 
+LEAST = 0.0005  # of a line that is ranked at all: far down is not out
+
 Scores = dict[tuple[str, int], float]
 
 
@@ -19,7 +21,7 @@ def line_scores(brief: Brief) -> Scores:
             here = unit.unit.path, line
             scores[here] = max(scores.get(here, 0.0), unit.score * 0.9 / (1 + 0.02 * n))
     for ranked in brief.attempt.ranked_lines:
-        scores[ranked.path, ranked.line] = ranked.score
+        scores[ranked.path, ranked.line] = max(ranked.score, LEAST)
     if not brief.attempt.ranked_lines:
         for place, score in _from_tracebacks(brief).items():
             scores[place] = max(score, scores.get(place, 0.0))
