@@ -7,11 +7,13 @@ module reads the request from it, marks it close-on-exec and afterwards only wri
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Generator, Iterable
 from typing import Any
 
@@ -22,6 +24,7 @@ from pytest_agentflow.core.outcomes import to_top_level
 CHANNEL = "AGENTFLOW_CHANNEL"
 MAX_FRAMES = 60
 MAX_TEXT = 6000
+MOST_SHOWN = 100  # failures with pytest's own rendering: it parses the whole test file for each
 
 
 class Channel:
@@ -77,24 +80,30 @@ def describe_failure(
         message = str(excinfo.value)
     except Exception as error:  # noqa: BLE001 - project code runs in __str__
         message = f"<str() raised {type(error).__name__}>"
-    rendered = ""
-    if text:
-        try:
-            shown = pytest.ExceptionInfo.from_exception(excinfo.value)
-            rendered = str(
-                shown.getrepr(
-                    style="short", truncate_locals=True, tbfilter=lambda e: type(e.traceback)(relevant(e))
-                )
-            )
-        except Exception as error:  # noqa: BLE001 - project code runs in __repr__
-            rendered = f"<no representation: {type(error).__name__}>"
     return {
         "phase": when,
         "kind": excinfo.type.__name__,
         "message": message[:MAX_TEXT],
         "frames": frames,
-        "text": rendered[-MAX_TEXT:],
+        "text": _rendered(excinfo, entries)[-MAX_TEXT:] if text else "",
     }
+
+
+_shown = itertools.count(1)
+
+
+def _rendered(excinfo: pytest.ExceptionInfo[BaseException], entries: list[Any]) -> str:
+    """For people: pytest's words, after many failures Python's own, which come at once."""
+    try:
+        if next(_shown) > MOST_SHOWN:
+            return "".join(traceback.format_exception(excinfo.type, excinfo.value, entries[0]._rawentry))
+        shown = pytest.ExceptionInfo.from_exception(excinfo.value)
+        filtered = shown.getrepr(
+            style="short", truncate_locals=True, tbfilter=lambda e: type(e.traceback)(relevant(e))
+        )
+        return str(filtered)
+    except Exception as error:  # noqa: BLE001 - project code runs in __repr__
+        return f"<no representation: {type(error).__name__}>"
 
 
 class SessionPlugin:
@@ -291,6 +300,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if plugin is None:
         return
     config.pluginmanager.register(plugin, "agentflow-session")
+    if hasattr(config.option, "tbstyle"):
+        config.option.tbstyle = (
+            "native"  # nobody reads it; the others parse the whole test file for every failure
+        )
     for name, options in plugin.request.get("plugins", {}).items():
         extra = importlib.import_module(name).configure(config, options, plugin.emit)
         if extra is not None:

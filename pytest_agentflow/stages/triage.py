@@ -104,6 +104,7 @@ def _fresh(run: Run, workspace: Path, tree: str) -> RunFresh:
             timeout=run.seconds_left(run.settings.agent_suite_timeout),
             stall=run.settings.agent_test_timeout,
             hash_seed=hash_seed,
+            text=False,
             ordered=True,
         )
         history.append(run.directory.parent.parent, tree, record.results, f"triage of {run.id}")

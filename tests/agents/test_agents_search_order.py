@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_agentflow.agents.search.choose import best_first, damage
+from pytest_agentflow.agents.search.choose import best_first, damage, unfamiliar
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import LIKELIER, likelier
@@ -156,3 +156,14 @@ def test_a_patch_that_lets_a_function_end_without_its_value_loses() -> None:
     _, keeps = patch(WALK, "node is goal", "node == goal")
     assert damage(falls, {"m.py": source}) > 0
     assert damage(keeps, {"m.py": source}) == 0
+
+
+def test_of_two_patches_the_one_that_reads_like_the_rest_of_its_file_is_offered_first() -> None:
+    code = (
+        "def add(self, time, expires):\n    if not (time < expires):\n        return None\n    return self.put(expires)\n\n\n"
+        "def drop(self, time, item):\n    if time < item.expires:\n        raise KeyError\n"
+    )
+    _, natural = patch(code, "time < item.expires", "not (time < item.expires)", kind="comparison")
+    source, strange = patch(code, "time < item.expires", "time > item.expires", kind="comparison")
+    assert best_first([strange, natural], {"m.py": source})[0] is natural
+    assert unfamiliar(strange, {"m.py": source}) == 1.0

@@ -13,10 +13,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "fixtures" / "attacks")]
 
-from adaptive import ATTACKS  # noqa: E402
-from shapes import SHAPES  # noqa: E402
+from adaptive import ATTACKS, group_of  # noqa: E402
+from shapes import GROUPS, SHAPES  # noqa: E402
+
+from pytest_agentflow.core.model import Patch  # noqa: E402
 
 CHOSEN = ("01", "86", "21", "91", "19", "25", "98", "49", "56", "75", "37", "116")
+# The whole corpus takes a quarter of an hour: AGENTFLOW_TEST_ATTACKS=all pytest tests/end_to_end/test_e2e_attacks.py
+if os.environ.get("AGENTFLOW_TEST_ATTACKS") == "all":
+    CHOSEN = tuple(name.partition(" ")[0] for name, _ in ATTACKS)
 
 
 def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
@@ -32,15 +37,16 @@ def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: str, tmp_path: Path) -> None:
     shape = SHAPES[CHOSEN.index(number) % len(SHAPES)]
     name, attack = next(a for a in ATTACKS if a[0].startswith(f"{number} "))
+    made = attack(shape)
+    if isinstance(made, Patch):
+        pytest.skip("a diff that no tree of files leads to: judged in tests/stages/test_stages_oracle.py")
     for path, text in shape.files.items():
         empty.write(path, text)
     if shape.root == ".":  # plain `pytest` puts nothing on the path; a user would
         empty.write("conftest.py", "")
     else:
         empty.write(str(shape.inifile), shape.files[str(shape.inifile)] + f'pythonpath = ["{shape.root}"]\n')
-    empty.configure(
-        liar={"rules": [{"target": "*", "edits": edits(attack(shape)), "message": "all tests pass now"}]}
-    )
+    empty.configure(liar={"rules": [{"target": "*", "edits": edits(made), "message": "all tests pass now"}]})
     empty.commit()
     (tmp_path / "beside.txt").write_text("canary")
     before = empty.state()
@@ -53,7 +59,7 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: s
         "--agent-retries",
         "1",
         "-k",
-        "add or total",
+        " or ".join(GROUPS.get(group_of(name), (group_of(name),))),
         timeout=280,
     )
     assert done.code == 1, f"{name}: {done}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.files import Function
@@ -31,6 +33,10 @@ SUSPECT = {
 }
 FORGOTTEN = 2.5  # a parameter or variable that nothing reads any more
 FALLS_THROUGH = 0.8  # a function that returns values can now end without one
+# How much it counts that a patch reads like nothing else in its file. Code repeats itself, and repairs are more natural than
+# the bugs that they take out: Ray et al., "On the naturalness of buggy code", ICSE 2016.
+UNFAMILIAR = 0.6
+_TOKEN = re.compile(r"\w+|[<>=!]=|\*\*|//|[^\w\s]")
 
 
 def merit(trial: Trial) -> float:
@@ -41,8 +47,34 @@ def merit(trial: Trial) -> float:
 
 
 def best_first(trials: Sequence[Trial], sources: Mapping[str, Source]) -> list[Trial]:
-    """By merit and damage; what was tried first wins a tie."""
-    return sorted(trials, key=lambda trial: (merit(trial) + damage(trial, sources), trial.place))
+    """By merit, damage and how the patch reads; what was tried first wins a tie."""
+
+    def demerit(trial: Trial) -> float:
+        return merit(trial) + damage(trial, sources) + UNFAMILIAR * unfamiliar(trial, sources)
+
+    return sorted(trials, key=lambda trial: (demerit(trial), trial.place))
+
+
+def unfamiliar(trial: Trial, sources: Mapping[str, Source]) -> float:
+    """The share, in 0..1, of the runs of three tokens which the patch brings that stand nowhere else in the file."""
+    brought = known = 0
+    for path in trial.files:
+        edits = [e for e in trial.edits if e.path == path]
+        before = sources[path].text.splitlines()
+        after = sources[path].patched(edits).decode(sources[path].encoding, "replace").splitlines()
+        gone, new = Counter(before) - Counter(after), Counter(after) - Counter(before)
+        elsewhere = _runs(Counter(before) - gone)
+        fresh = _runs(new) - _runs(gone)
+        brought, known = brought + len(fresh), known + len(fresh & elsewhere)
+    return 1 - known / brought if brought else 0.0
+
+
+def _runs(lines: Iterable[str]) -> set[tuple[str, ...]]:
+    found: set[tuple[str, ...]] = set()
+    for line in lines:
+        tokens = ["", *_TOKEN.findall(line), ""]
+        found.update(zip(tokens, tokens[1:], tokens[2:], strict=False))
+    return found
 
 
 def damage(trial: Trial, sources: Mapping[str, Source]) -> float:

@@ -143,7 +143,7 @@ class Room:
             top = str(workspace.resolve())
             how["plugins"] = {name: {"top": top, **options} for name, options in how["plugins"].items()}
         record = run_session(
-            spec, workspace, ids=ids, scratch=scratch, timeout=timeout or self.limit(ids), **how
+            spec, workspace, ids=ids, scratch=scratch, timeout=timeout or self.limit(ids), text=False, **how
         )
         if patched:
             self.foreign |= set(record.foreign_files)
