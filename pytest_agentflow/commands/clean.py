@@ -16,6 +16,7 @@ from pytest_agentflow.adapters.branch import delete_branch
 from pytest_agentflow.adapters.repository import Repository, open_repository
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.report import files
+from pytest_agentflow.report.text import count
 
 KEPT = 5
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             if not args.dry_run:
                 tree_files.remove(home / "cache")
     kept = len(files.runs(home)) - (len(doomed) if args.dry_run else 0)
-    _say(f"{max(kept, 0)} runs kept in {home}")
+    _say(f"{count(max(kept, 0), 'run')} kept in {home}")
     return 0
 
 

@@ -17,6 +17,7 @@ from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.coverage_records import merge
 from pytest_agentflow.core.dark import dark_units
 from pytest_agentflow.errors import AgentflowError
+from pytest_agentflow.report.text import count
 
 SAVED = Path(".agentflow") / "cache" / "coverage.map"
 
@@ -199,7 +200,7 @@ def _dark(coverage: CoverageMap, tree: Path) -> list[dict[str, Any]]:
 
 def _dark_words(found: list[dict[str, Any]]) -> list[str]:
     lines = [
-        f"{d['path']}:{d['first_line']} {d['qualname']} ({d['statements']} statements"
+        f"{d['path']}:{d['first_line']} {d['qualname']} ({count(d['statements'], 'statement')}"
         + ("; tested code calls it by name)" if d["called_from_tested_code"] else ")")
         for d in found
     ]
