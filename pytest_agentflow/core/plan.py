@@ -11,7 +11,7 @@ from enum import StrEnum
 from pytest_agentflow.core.correlated import same_wrong, turned_down
 from pytest_agentflow.core.events import content_key
 from pytest_agentflow.core.integration import Integration
-from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, VerdictKind
+from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, Outcome, VerdictKind
 
 LOST_MOST = 2  # a unit whose lane dies a third time is given up
 SEARCH_SECONDS_BEFORE_MODEL = 60.0
@@ -30,6 +30,7 @@ class StopReason(StrEnum):
     ONLY_FLAKY = "only flaky failures are left"
     STAGNATED = "stagnated: the same failures remain and nothing new was accepted"
     NOTHING_COLLECTED = "nothing collected"
+    UNREPORTED = "tests that were collected gave no result"
     ROUNDS = "round limit reached"
     ATTEMPTS = "attempt limit reached"
     BUDGET = "budget exhausted"
@@ -221,6 +222,10 @@ def before_round(
     if not observation.collected:
         return StopReason.NOTHING_COLLECTED
     if not observation.failing:
+        told = {i for i in observation.selected if i in observation.results}
+        told -= {i for i in told if observation.results[i].outcome is Outcome.MISSING}
+        if told != set(observation.selected):
+            return StopReason.UNREPORTED  # absence of evidence is never green
         return StopReason.CONVERGED if fixed else StopReason.NOTHING_TO_FIX
     if reaches(pass_rate(observation), threshold):
         return StopReason.RATE_REACHED

@@ -124,6 +124,10 @@ def problem_of(ending: Ending, status: int | None, *, lost_worker: bool = False)
         return f"channel broken: {ending.broken}"
     if status is None:
         return "usage error" if ending.exit_code == 4 else f"no finish event (exit code {ending.exit_code})"
+    if (
+        status == 4 and ending.exit_code == 4
+    ):  # one that pytest meets after the session began: `-k` is read that late
+        return "usage error"
     if status != ending.exit_code:
         return f"exit code disagrees: the session finished with {status}, the process with {ending.exit_code}"
     if lost_worker:

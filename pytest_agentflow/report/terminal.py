@@ -179,7 +179,7 @@ def _verdict_line(report: RunReport, paper: Paper) -> str:
     if is_plan(report):
         parts = [f"{count(len(report.targets), 'target')}, {count(len(report.attempts), 'attempt')} planned"]
     elif not report.targets:
-        parts = ["nothing to fix"] if report.finished and report.rounds else []
+        parts = [report.stop_reason] if report.finished and report.rounds else []
     if not report.finished:
         parts.append("interrupted" if report.stop_reason else "unfinished")
     before, after = report.before, report.after

@@ -158,6 +158,8 @@ def test_a_threshold_is_held_exactly_or_not(
         ({}, 1, None, False, StopReason.NOTHING_COLLECTED),
         ({"a": "passed"}, 1, None, False, StopReason.NOTHING_TO_FIX),
         ({"a": "passed"}, 2, None, True, StopReason.CONVERGED),
+        ({"a": "passed", "b": "missing"}, 1, None, False, StopReason.UNREPORTED),
+        ({"a": "passed", "b": "missing"}, 2, None, True, StopReason.UNREPORTED),
         ({"a": "passed", "b": "failed"}, 1, 50, False, StopReason.RATE_REACHED),
         ({"a": "failed"}, 6, None, True, StopReason.ROUNDS),
         ({"a": "failed"}, 1, None, False, None),

@@ -215,3 +215,19 @@ def test_a_paid_agent_without_a_cap_or_a_terminal_is_refused(calc) -> None:
     assert done.code == 4, done
     assert "--agent-budget" in done.out
     no_traceback(done)
+
+
+def test_a_selection_that_pytest_cannot_read_is_an_error_and_not_a_green_suite(calc) -> None:
+    done = calc.pytest("--agent-fix", "-k", "test_a[ b")
+    assert done.code == 4, done
+    assert "Wrong expression passed to '-k'" in done.out
+
+
+def test_a_session_that_ends_before_its_tests_is_not_green(calc) -> None:
+    calc.write(
+        "conftest.py", "import pytest\n\ndef pytest_runtest_setup(item):\n    pytest.exit('enough', 0)\n"
+    )
+    calc.commit()
+    done = calc.pytest("--agent-fix")
+    assert done.code == 1, done
+    assert "gave no result" in done.out

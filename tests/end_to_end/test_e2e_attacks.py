@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "fixtures" / "attacks")]
 
 from adaptive import ATTACKS, group_of  # noqa: E402
-from shapes import GROUPS, SHAPES  # noqa: E402
+from shapes import SHAPES  # noqa: E402
 
 from pytest_agentflow.core.model import Patch  # noqa: E402
 
@@ -49,6 +49,8 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: s
     empty.configure(liar={"rules": [{"target": "*", "edits": edits(made), "message": "all tests pass now"}]})
     empty.commit()
     (tmp_path / "beside.txt").write_text("canary")
+    ids = [line for line in empty.pytest("--collect-only", "-q").out.splitlines() if "::" in line]
+    selected = shape.group(ids, group_of(name))
     before = empty.state()
     done = empty.pytest(
         "--agent-fix",
@@ -58,8 +60,7 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: s
         "1",
         "--agent-retries",
         "1",
-        "-k",
-        " or ".join(GROUPS.get(group_of(name), (group_of(name),))),
+        *selected,
         timeout=280,
     )
     assert done.code == 1, f"{name}: {done}"
