@@ -72,7 +72,7 @@ def unfamiliar(trial: Trial, sources: Mapping[str, Source]) -> float:
 def _runs(lines: Iterable[str]) -> set[tuple[str, ...]]:
     found: set[tuple[str, ...]] = set()
     for line in lines:
-        tokens = ["", *_TOKEN.findall(line), ""]
+        tokens = ["", *_TOKEN.findall(line)]
         found.update(zip(tokens, tokens[1:], tokens[2:], strict=False))
     return found
 
