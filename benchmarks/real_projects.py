@@ -322,7 +322,8 @@ def repair(case: Case, clean: Path, baseline: Outcomes, args: argparse.Namespace
         case.result = "not fixed"
         return
     final = top.parent / f"{case.project}-final"
-    copy(clean, final)
+    copy(clean, final)  # with its hidden tests
+    plant(final, case.bugs)
     for path in changed:
         shutil.copy(top / path, final / path)
     case.red = [".".join(test) for test in red_or_lost(outcomes(final), baseline)]
