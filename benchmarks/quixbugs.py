@@ -23,7 +23,7 @@ from pathlib import Path
 
 from search_harness import Case, attempt, cpu_seconds, green, red, with_files
 
-from pytest_agentflow.core.model import SessionRecord, TestResult
+from pytest_agentflow.core.model import Outcome, SessionRecord, TestResult
 from pytest_agentflow.core.neighbours import neighbours
 
 GENERATED = 60  # inputs beside the cases
@@ -96,7 +96,7 @@ def one(name: str, tree: Path, scratch: Path, args: argparse.Namespace) -> dict:
     case = Case(name, tree, scratch, scope=("python_programs/",))
     base = case.run([test], timeout=120, extra_args=("--timeout=2",))
     results = base.results
-    order = list(results)
+    order = [i for i, r in results.items() if r.outcome is not Outcome.SKIPPED]  # slow cases, by default
     hidden = set(order[1::2]) if args.half else set()
     visible = [i for i in red(results) if i not in hidden] or red(results)[:1]
     hidden -= set(visible)
