@@ -52,13 +52,16 @@ def _relative(path: str, top: str) -> str:
 
 
 def _machinery() -> tuple[str, ...]:
-    """Where pytest, pluggy and unittest live: their frames say nothing about the failure."""
+    """Where pytest, pluggy, unittest and this package live: their frames say nothing about the failure."""
     import unittest
 
     import _pytest
     import pluggy
 
-    return tuple(os.path.dirname(str(m.__file__)) + os.sep for m in (_pytest, pluggy, unittest))  # noqa: PTH120
+    import pytest_agentflow
+
+    modules = (_pytest, pluggy, unittest, pytest_agentflow)
+    return tuple(os.path.dirname(str(m.__file__)) + os.sep for m in modules)  # noqa: PTH120
 
 
 def relevant(excinfo: pytest.ExceptionInfo[BaseException]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -33,3 +34,19 @@ def test_a_conftest_finds_no_channel_and_no_descriptor_of_it_to_hand_on(tmp_path
     spec = RunSpec(python=sys.executable, sandbox="none")
     record = run_session(spec, tree, ids=None, scratch=scratch, timeout=60.0)
     assert record.results["test_a.py::test_a"].outcome is Outcome.PASSED
+
+
+def test_a_traceback_begins_in_the_test_and_not_in_what_watches_it(tmp_path: Path) -> None:
+    tree, scratch = tmp_path / "tree", tmp_path / "scratch"
+    tree.mkdir()
+    (tree / "test_a.py").write_text("def test_a():\n    assert 0\n")
+    spec = RunSpec(python=sys.executable, sandbox="none")
+    recorder = {"roots": ["."], "omit": [], "level": "lines", "out": str(tmp_path / "out"), "top": str(tree)}
+    record = run_session(
+        spec, tree, ids=None, scratch=scratch, timeout=60.0,
+        extra_args=("-p", "pytest_agentflow.child.recorder"), extra_env={"AGENTFLOW_RECORDER": json.dumps(recorder)},
+    )  # fmt: skip
+    failure = record.results["test_a.py::test_a"].failure
+    assert failure is not None
+    assert [frame.path for frame in failure.frames] == ["test_a.py"]
+    assert "recorder" not in failure.text
