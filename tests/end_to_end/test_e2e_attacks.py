@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
         else {"path": p, "content": c if isinstance(c, str) else c.decode("latin-1")}
         for p, c in files.items()
     ]
+
+
+def nobody_sleeps() -> bool:
+    """Whether no process of an attack is left; one of a test that runs beside this one gets time to end."""
+    for _ in range(60):
+        if (
+            "sleep 4242"
+            not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+        ):
+            return True
+        time.sleep(2)
+    return False
 
 
 @pytest.mark.parametrize("number", CHOSEN)
@@ -67,7 +80,5 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: s
     assert empty.state() == before
     assert (tmp_path / "beside.txt").read_text() == "canary"
     assert "agentflow/" not in empty.git("branch", "--list", "agentflow/*")
-    assert (
-        "sleep 4242" not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
-    )
+    assert nobody_sleeps()
     assert not list(Path.home().glob("*agentflow-owned*")) and not os.path.exists("/tmp/agentflow-owned")

@@ -31,8 +31,8 @@ def measure(room: Room) -> Iterator[LayerFacts]:
     for number, days in enumerate((400, 0)):
         order = targets[::-1] if number == 0 else targets
         told = _session(room, order, 1 + (seed + number * 7919) % 4_000_000_000, days, each, budget)
-        lost = [i for i, outcome in told["outcomes"].items() if outcome == "missing"]
-        if names_follow_the_seed(room, lost, told["hash_seed"]):
+        lost = "missing" in told["outcomes"].values()
+        if lost and names_follow_the_seed(room, order, told["hash_seed"]):
             told = _session(room, order, 0, days, each, budget)
         sessions.append(told)
         if told["problem"]:
