@@ -202,8 +202,9 @@ def run_session(
 ) -> SessionRecord:
     """Run one child session on `tree` and return everything it said, with a `problem` when it cannot be trusted.
 
-    Hash seed 0 also keeps objects at the same addresses, others do not. `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
+    `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
     for HOME, TMPDIR and bytecode; `timeout` is wall-clock seconds for the whole session, `stall` for one silence in it.
+    `hash_seed` 0 also keeps objects at the same addresses from session to session; other seeds leave that to chance.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     listener = Listener(

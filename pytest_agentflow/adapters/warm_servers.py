@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_agentflow.adapters import sandbox
-from pytest_agentflow.adapters.sessions import RunSpec, child_environment, session_argv
+from pytest_agentflow.adapters.sessions import RunSpec, box_of, child_environment, session_argv
 from pytest_agentflow.adapters.warm_jobs import FRESH, HOT
 from pytest_agentflow.child.forking import Message, framed, receive, send
 from pytest_agentflow.child.warm import CHANNELS
@@ -71,16 +71,7 @@ class Servers:
         env = child_environment(spec, tree, scratch, 0, {CHANNELS: ",".join(map(str, fds))})
         if "no:xdist" in extra:  # then no argument of xdist's may be left
             spec = replace(spec, plugins=tuple(p for p in spec.plugins if p != "xdist"))
-        box = sandbox.Box(
-            kind=spec.sandbox,
-            network=spec.network,
-            writable=(tree, scratch.parent),
-            hidden=tuple(Path(p) for p in spec.hidden),
-            readable=tuple(Path(p) for p in (*spec.readable, spec.bytecode) if p),
-            memory_mb=spec.memory_mb,
-            file_mb=spec.file_mb,
-            fixed_layout=True,
-        )
+        box = replace(box_of(spec, (tree, scratch.parent)), fixed_layout=True)
         with (scratch / "output.log").open("wb") as output:
             self._process = sandbox.popen(
                 box,

@@ -303,10 +303,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if plugin is None:
         return
     config.pluginmanager.register(plugin, "agentflow-session")
+    # Nobody reads the failures here, and the other styles parse the whole test file for each of them.
     if hasattr(config.option, "tbstyle"):
-        config.option.tbstyle = (
-            "native"  # nobody reads it; the others parse the whole test file for every failure
-        )
+        config.option.tbstyle = "native"
     for name, options in plugin.request.get("plugins", {}).items():
         extra = importlib.import_module(name).configure(config, options, plugin.emit)
         if extra is not None:
