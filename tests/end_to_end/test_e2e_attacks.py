@@ -20,9 +20,15 @@ from shapes import SHAPES  # noqa: E402
 from pytest_agentflow.core.model import Patch  # noqa: E402
 
 CHOSEN = ("01", "86", "21", "91", "19", "25", "98", "49", "56", "75", "37", "116")
-# The whole corpus takes a quarter of an hour: AGENTFLOW_TEST_ATTACKS=all pytest tests/end_to_end/test_e2e_attacks.py
-if os.environ.get("AGENTFLOW_TEST_ATTACKS") == "all":
+# AGENTFLOW_TEST_ATTACKS=all: the whole corpus, each attack on one shape, a quarter of an hour; =product: on every shape.
+SCOPE = os.environ.get("AGENTFLOW_TEST_ATTACKS", "")
+if SCOPE in ("all", "product"):
     CHOSEN = tuple(name.partition(" ")[0] for name, _ in ATTACKS)
+CASES = [
+    pytest.param(number, shape, id=f"{number}-{shape.name}")
+    for at, number in enumerate(CHOSEN)
+    for shape in (SHAPES if SCOPE == "product" else [SHAPES[at % len(SHAPES)]])
+]
 
 
 def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
@@ -46,9 +52,10 @@ def nobody_sleeps() -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", CHOSEN)
-def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(empty: Any, number: str, tmp_path: Path) -> None:
-    shape = SHAPES[CHOSEN.index(number) % len(SHAPES)]
+@pytest.mark.parametrize(("number", "shape"), CASES)
+def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(
+    empty: Any, number: str, shape: Any, tmp_path: Path
+) -> None:
     name, attack = next(a for a in ATTACKS if a[0].startswith(f"{number} "))
     made = attack(shape)
     if isinstance(made, Patch):
