@@ -90,6 +90,7 @@ class Probe:
         self.uses: set[str] = set()
         self.depth = 0
         self.clocks = 0  # readings of the wall clock: two of them may measure how long something took
+        self.seeded = False  # the test gave the shared generator a seed of its own
         self.fixtures: dict[str, set[str]] = {}  # what the set-up of shared fixtures leaned on
         self.codes: dict[CodeType, tuple[bool, bool]] = {}  # (in the project, handles sets)
 
@@ -121,9 +122,13 @@ class Probe:
             self.uses.add(kind)
             self.clocks += kind == "clock"
             return
-        shared = name in DRAWS and function.__self__ is GLOBAL
-        seeds_itself = name == "Random.seed" and frame.f_locals.get("a", 0) is None
-        if shared or seeds_itself or name.startswith("RandomState."):
+        shared = function.__self__ is GLOBAL if name in DRAWS else False
+        from_entropy = False
+        if name == "Random.seed":
+            from_entropy = frame.f_locals.get("a", 0) is None
+            if function.__self__ is GLOBAL:  # what it draws from here on is its own choice
+                self.seeded = not from_entropy
+        if (shared and not self.seeded) or from_entropy or name.startswith("RandomState."):
             self.uses.add("random")
 
     def look_at(self, code: CodeType, frame: FrameType) -> tuple[bool, bool]:
@@ -138,6 +143,7 @@ class Probe:
         if self.clocks > 1:
             uses.add("timer")
         self.clocks = self.depth = 0
+        self.seeded = False
         return uses
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -5,6 +5,7 @@ The cheap experiments with conditions, on many tests at once. A flip here is a s
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from pytest_agentflow.core.flaky_causes import HASH_USES, TIMING_USES
@@ -13,33 +14,57 @@ from pytest_agentflow.stages.flaky_evidence import at_once
 from pytest_agentflow.stages.flaky_lab import Lab
 from pytest_agentflow.stages.flaky_spread import clock_points
 
-HASH_ALL, HASH_USERS, HASH_AGAIN = 2, 16, 4
+HASH_USERS, HASH_AGAIN = 16, 4
 # POSIX: the sign is the other way round.
-ZONES_ALL = ("<+14>-14", "<-12>12")
-ZONES_USERS = (
+ZONES = (
+    "<+14>-14", "<-12>12",
     "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0", "AEST-10AEDT,M10.1.0,M4.1.0/3", "<+0530>-5:30",
     *(f"<{-h:+03d}>{h}" for h in (-9, 7, -2, 3, -6, 10, -12, 5, -4, 1, -1, 8)),
 )  # fmt: skip
+# What is moved for everybody at once, one after the other, each under another hash seed.
+MOVES: tuple[dict[str, object], ...] = tuple(
+    {"zone": zone, "seed": seed, "entropy": seed} for seed, zone in enumerate(ZONES[:2], 1001)
+)
 CLOCK_FIRST, CLOCK_POINTS = 12, 36
 LATE_ROUNDS, LOAD_ROUNDS, DISK_ROUNDS = 5, 3, 3
 
 
 def hashes(lab: Lab) -> None:
-    """One process per hash seed; a flip is asked alone there and then, while that process lives."""
+    """One process per hash seed; a flip is asked alone there and then, while that process lives.
+
+    In the first of them everybody runs with another zone and other seeds as well: whoever does not mind all of it at once
+    need not be asked about each.
+    """
     lab.progress("hash seeds")
     for seed in range(1, HASH_USERS + 1):
-        everybody = seed <= HASH_ALL
-        ids = [t for t in lab.tests if t not in lab.killers] if everybody else lab.users(HASH_USES)
+        move = MOVES[seed - 1] if seed <= len(MOVES) else {}
+        ids = [t for t in lab.tests if t not in lab.killers] if move else lab.users(HASH_USES)
         if not ids or not lab.reach(f"hash seeds above {seed - 1}", len(ids)):
             break
-        with lab.open(seed, () if everybody else ids) as server:
+        with lab.open(seed, () if move else ids) as server:
             there = set(server.collected)
             ids = [t for t in ids if t in there]
-            sights = lab.run([lab.job(ids, "hash")], server=server)
-            for test in differing(lab.table, sights[0] if sights else [], ids):
+            sights = lab.run([lab.job(ids, "moved" if move else "hash", **move)], server=server)
+            flipped = differing(lab.table, sights[0] if sights else [], ids)
+            for test in flipped:
                 if len(lab.table.of(test, "hash-alone")) < 4:
                     lab.run([lab.job((test,), "hash-alone")] * 2, server=server)
+            users = [t for t in lab.users(HASH_USES) if t in there]
+            if move and users and lab.reach("hash seeds", len(users)):
+                lab.run([lab.job(users, "hash")], server=server)
+        if move:
+            _one_by_one(lab, flipped, move)
     _other_processes(lab)
+
+
+def _one_by_one(lab: Lab, tests: Sequence[str], move: Mapping[str, object]) -> None:
+    """Which of the moves was it? Each of them alone, where another arm has not shown it yet."""
+    zone = {"zone": move["zone"]}
+    seeds = {k: v for k, v in move.items() if k not in zone}
+    for arm, change in (("zone", zone), ("chance", seeds)):
+        open_ = [t for t in tests if len({s.red for s in lab.table.of(t, arm, "alone")}) < 2]
+        if open_ and lab.reach("moves one by one", len(open_)):
+            lab.run([lab.job((t,), arm, **change) for t in open_])
 
 
 def _other_processes(lab: Lab) -> None:
@@ -60,12 +85,8 @@ def _other_processes(lab: Lab) -> None:
 
 def zones(lab: Lab) -> None:
     lab.progress("time zones")
-    everything = [t for t in lab.tests if t not in lab.killers]
-    for zone in ZONES_ALL:
-        if lab.reach("time zones", len(everything)):
-            lab.run([lab.job(everything, "zone", zone=zone)])
     leaning = lab.users({"zone", "clock"})
-    for zone in ZONES_USERS:
+    for zone in ZONES:
         open_ = [t for t in leaning if len({s.red for s in lab.table.of(t, "zone", "alone")}) < 2]
         if open_ and lab.reach("more time zones", len(open_)):
             lab.run([lab.job(open_, "zone", zone=zone)])

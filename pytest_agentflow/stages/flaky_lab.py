@@ -56,6 +56,7 @@ class Lab:
         self.random = random.Random("\n".join(self.tests))  # two suites must not share their luck
         self.load_factor = 8
         self.share = 1.0  # of the budget that may be spent by now: what comes later has its part kept
+        self.kept = 0  # executions that have to be left besides
         if not self.base.forks:
             self.notes.append(f"a process of its own per execution, since {self.base.why_not}")
 
@@ -77,6 +78,7 @@ class Lab:
 
     def left(self, steps: int = 0) -> bool:
         """Is there budget for so many more executions?"""
+        steps += self.kept
         if self.budget.seconds is not None:
             return self.seconds + steps * self.pace() < self.budget.seconds * self.share
         limit = (self.budget.per_test or 0) * max(len(self.tests), 1)

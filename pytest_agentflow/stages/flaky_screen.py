@@ -5,9 +5,20 @@ The cheap experiments, on the whole suite at once. A flip here is a suspicion; `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pytest_agentflow.core.executions import Job
 from pytest_agentflow.core.flaky_causes import CHANCE_USES
-from pytest_agentflow.stages.flaky_arms import CLOCK_FIRST, CLOCK_POINTS, clocks, hashes, load, pairs, zones
+from pytest_agentflow.core.flaky_table import Sight
+from pytest_agentflow.stages.flaky_arms import (
+    CLOCK_FIRST,
+    CLOCK_POINTS,
+    clocks,
+    hashes,
+    load,
+    pairs,
+    zones,
+)
 from pytest_agentflow.stages.flaky_lab import MOST_KILLERS, Lab
 from pytest_agentflow.stages.flaky_spread import spread_orders
 
@@ -24,11 +35,9 @@ def screen(lab: Lab) -> None:
     lab.whole(lab.tests, "suite", keep_files=True)
     longest = max((d for t, d in lab.table.duration.items() if t not in lab.killers), default=1.0)
     lab.each = max(lab.each, min(60.0, 30 * longest))
-    if lab.reach("a second run in the same tree", n):
-        lab.whole(lab.tests, "again")
+    if lab.reach("a second run in the same tree, and what tests lean on", n):
+        _again(lab, _probe(lab))
     lab.base.clean()
-    if lab.reach("what tests lean on", n):
-        _probe(lab)
     alone(lab)
     orders(lab)
     chance(lab, 0, CHANCE_FIRST)
@@ -41,16 +50,37 @@ def screen(lab: Lab) -> None:
     clocks(lab, CLOCK_FIRST, CLOCK_POINTS)
 
 
-def _probe(lab: Lab) -> None:
-    """Nothing held still: a rebound function would hide who calls it. Goes on behind a test that takes the process."""
+def _probe(lab: Lab) -> list[Sight]:
+    """What tests lean on, in the tree that the first run left. Goes on behind a test that takes the process.
+
+    Nothing is held still: a rebound function would hide who calls it. So what is seen here is no evidence.
+    """
     left = [t for t in lab.tests if t not in lab.killers]
+    seen: list[Sight] = []
     for _ in range(MOST_KILLERS):
-        job = Job(tuple(left), label="probe", probe=True, timeout=lab.timeout(len(left)), each=lab.each)
+        job = Job(
+            tuple(left),
+            label="probe",
+            probe=True,
+            keep_files=True,
+            timeout=lab.timeout(len(left)),
+            each=lab.each,
+        )
         runs = lab.run([job]) if left else []
-        done = len(runs[0]) if runs else len(left)
-        left = left[max(done, 1) :]
+        seen += [s for sights in runs for s in sights]
+        left = left[max(len(runs[0]) if runs else len(left), 1) :]
         if not left:
-            return
+            break
+    return seen
+
+
+def _again(lab: Lab, second: Sequence[Sight]) -> None:
+    """Those that failed in the second run only, once more in that tree with everything held still."""
+    first_green = {t for t in lab.tests if lab.table.red(t, "suite") is False}
+    red = [t for s in second if s.red and (t := s.order[s.position]) in first_green]
+    for test in red:
+        if lab.reach("a second run in the same tree", 1):
+            lab.run([lab.job((test,), "again", keep_files=True)])
 
 
 def alone(lab: Lab) -> None:
@@ -70,12 +100,8 @@ def orders(lab: Lab) -> None:
 
 
 def chance(lab: Lab, first: int, last: int) -> None:
-    """Other seeds, for everybody once and then for those that lean on chance and gave one verdict so far."""
+    """Other seeds for those that lean on chance and gave one verdict so far."""
     lab.progress("other seeds")
-    if not first:
-        everything = [t for t in lab.tests if t not in lab.killers]
-        if lab.reach("other seeds", len(everything)):
-            lab.run([lab.job(everything, "chance", seed=1001, entropy=1001)])
     for seed, stream in lab.seeds[first:last]:
         open_ = [t for t in lab.users(CHANCE_USES) if len(lab.verdicts_by_chance(t)) < 2]
         if open_ and lab.reach("more seeds for tests that lean on chance", len(open_)):

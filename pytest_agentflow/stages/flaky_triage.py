@@ -25,7 +25,7 @@ SAMPLES = (
     10,
 )  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
-SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.83, 0.86
+SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.85, 0.97
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
@@ -58,11 +58,12 @@ def run_triage(
         lab.progress("diagnosis")
         lab.share = DIAGNOSIS
         records = complete(lab, [r for t in suspects(lab) if (r := diagnose(lab, t))])
+        lab.share, lab.kept = SEARCHING, SAMPLES[-1] * len(_measurable(records))
         spend_the_rest(lab)
-        lab.share = SEARCHING
+        lab.share = 1.0
         known = {r.nodeid for r in records}
         records += [r for t in suspects(lab) if t not in known and (r := diagnose(lab, t))]
-        lab.share = 1.0
+        lab.kept = 0
         return report(lab, share_causes(lab, sample(lab, records)))
     finally:
         lab.close()
@@ -98,7 +99,7 @@ def sample(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
 
     Every run has seeds of its own for every test, and an hour of its own.
     """
-    tests = [r.nodeid for r in records if r.category in MEASURED]
+    tests = _measurable(records)
     runs = next((n for n in SAMPLES if tests and lab.left(n * len(tests))), 0)
     if not runs and tests:
         lab.reach("the failure rates of flaky tests", SAMPLES[-1] * len(tests))
@@ -106,6 +107,10 @@ def sample(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
     for _ in range(runs):
         lab.run([lab.plain(tests, "sample")])
     return [_measured(lab, record) for record in records]
+
+
+def _measurable(records: Sequence[FlakyRecord]) -> list[str]:
+    return [r.nodeid for r in records if r.category in MEASURED]
 
 
 def _measured(lab: Lab, record: FlakyRecord) -> FlakyRecord:

@@ -45,6 +45,7 @@ def test_is_empty(): assert SHARED == []
 def test_dies(): os._exit(7)
 def test_hangs(): time.sleep(60)
 def test_rolls(): assert random.random() > 0.5
+def test_seeds(): random.seed(3); assert random.random() < 1
 def test_draws(): assert secrets.randbelow(2)
 def test_zone(): assert time.localtime(0).tm_hour == 0
 def test_day(): assert datetime.date.today().year == 2001 and time.time() < 1e9
@@ -117,7 +118,7 @@ def test_what_a_test_leaves_in_the_tree_is_gone_unless_it_is_kept(server: ForkSe
 
 
 def test_a_probe_tells_what_each_test_leans_on(server: ForkServer) -> None:
-    ids = [f"test_all.py::test_{n}" for n in ("rolls", "draws", "zone", "day", "writes", "adds")]
+    ids = [f"test_all.py::test_{n}" for n in ("rolls", "draws", "zone", "day", "writes", "adds", "seeds")]
     steps = server.execute([Job(tuple(ids), probe=True)])[0].steps
     uses = {s.nodeid.rpartition("_")[2]: set(s.uses) for s in steps}
     assert "random" in uses["rolls"]
@@ -125,6 +126,7 @@ def test_a_probe_tells_what_each_test_leans_on(server: ForkServer) -> None:
     assert "zone" in uses["zone"]
     assert "clock" in uses["day"]
     assert not uses["adds"]
+    assert not uses["seeds"], "what it draws was its own choice"
     assert steps[4].writes == ("left.txt",)
 
 
