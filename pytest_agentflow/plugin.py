@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Generator
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import pytest
 from pytest_agentflow.settings import OPTIONS
 
 _TAKEOVER = ("agent_fix", "agent_plan", "agent_resume", "flaky_triage")
-_CHILD = "AGENTFLOW_CHANNEL" in os.environ  # asked before any conftest can say so
+_CHILD = "pytest_agentflow.child.session" in sys.modules  # asked before any conftest can say so
 _SESSION_FEATURES = {"pass_threshold": "gate", "quarantine": "quarantine"}
 
 

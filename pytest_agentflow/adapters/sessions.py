@@ -87,7 +87,7 @@ def session_argv(
     """The command line of a child session. Selected ids go over the channel; here only their files are named."""
     # Without a shared prefix every child compiles pytest and its plugins anew, which costs more than most suites.
     flags = ["-P", "-s", "-X", f"pycache_prefix={spec.bytecode or scratch / 'pycache'}"]
-    argv = [spec.python, *flags, "-m", "pytest", "-p", "pytest_agentflow.child.session"]
+    argv = [spec.python, *flags, "-m", "pytest_agentflow.child.start", "-p", "pytest_agentflow.child.session"]
     argv += ["--rootdir", str(tree / spec.rootdir)]
     if spec.inifile:
         argv += ["-c", str(tree / spec.inifile)]

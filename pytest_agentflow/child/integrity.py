@@ -5,14 +5,17 @@ Told after every test: code that puts things back at the end is seen before it d
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import unittest  # noqa: F401 - looked at even where nobody has imported it yet
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
+from _pytest.config import default_plugins
 
 _MACHINERY = ("_pytest", "pluggy", "unittest", "builtins", "pytest_agentflow")
 _MOST_LOOKS = 50
@@ -105,5 +108,8 @@ class Integrity:
         return real[len(self.top) :].replace(os.sep, "/") if real.startswith(self.top) else file
 
 
-def configure(_config: object, options: dict[str, Any], emit: Callable[[str, object], None]) -> object:
+def before_pytest(options: dict[str, Any], emit: Callable[[str, object], None]) -> Integrity:
+    """Look at everything before a conftest or a plugin can import the code under test."""
+    for name in default_plugins:
+        importlib.import_module(f"_pytest.{name}")
     return Integrity(options, emit)

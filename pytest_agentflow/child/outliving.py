@@ -62,17 +62,14 @@ def _idle(thread: threading.Thread) -> bool:
     return frame is not None and frame.f_code.co_filename.endswith(_POOL)
 
 
-_WATCHING: list[Threads] = []
-
-
-def before_conftests(options: dict[str, Any], emit: Callable[[str, object], None]) -> None:
-    """Watch from the start: a conftest may import the code under test."""
+def before_pytest(options: dict[str, Any], emit: Callable[[str, object], None]) -> Threads:
+    """Watch from the start: a conftest or a plugin may import the code under test."""
     watch = Threads(options["top"], emit)
-    _WATCHING.append(watch)
     if sys.version_info >= (3, 12):
         sys.addaudithook(watch)
     else:
         _announce(watch)
+    return watch
 
 
 def _announce(watch: Threads) -> None:
@@ -85,7 +82,3 @@ def _announce(watch: Threads) -> None:
 
     _thread.start_new_thread = _thread.start_new = start_new_thread
     threading._start_new_thread = start_new_thread  # type: ignore[attr-defined]
-
-
-def configure(_config: object, _options: dict[str, Any], _emit: Callable[[str, object], None]) -> object:
-    return _WATCHING[-1] if _WATCHING else None

@@ -118,10 +118,6 @@ class Watch:
             self.emit(name, told)
 
 
-def before_conftests(options: dict[str, Any], emit: Callable[[str, object], None]) -> None:
-    """Watch from the start: a conftest may import the code under test."""
+def before_pytest(options: dict[str, Any], emit: Callable[[str, object], None]) -> None:
+    """Watch from the start: a conftest or a plugin may import the code under test."""
     sys.addaudithook(Watch(options, emit))
-
-
-def configure(_config: object, _options: dict[str, Any], _emit: Callable[[str, object], None]) -> None:
-    """Nothing is left to do: the watch began before the first conftest."""

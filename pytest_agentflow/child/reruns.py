@@ -85,7 +85,8 @@ def _fork(item: pytest.Item, nextitem: pytest.Item | None, number: int, seconds:
         time.sleep(0.002)
 
 
-def configure(_config: pytest.Config, options: dict[str, Any], emit: Callable[[str, object], None]) -> object:
+def before_pytest(options: dict[str, Any], emit: Callable[[str, object], None]) -> Reruns:
+    """Move the clock before a conftest or a plugin can import the code under test: what that reads at import must be moved too."""
     if options.get("clock"):
         conditions.apply(Conditions(clock=time.time() + float(options["clock"])))
     return Reruns(options, emit)

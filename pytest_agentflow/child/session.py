@@ -1,7 +1,7 @@
 """What does a child session do, told over a private channel that project code cannot reach by path or by descent?
 
-Loaded with `-p pytest_agentflow.child.session` before any conftest. The harness hands over one inherited socket; this
-module reads the request from it, marks it close-on-exec and afterwards only writes nonce-framed JSON messages.
+Begun by `child.start` before pytest, loaded with `-p`. The harness hands over one inherited socket; this module reads the
+request from it, marks it close-on-exec and afterwards only writes nonce-framed JSON messages. (PYTEST_DONT_REWRITE)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Generator, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -276,37 +276,49 @@ class SessionPlugin:
         self.send({"e": "foreign", "files": told["foreign"]})
 
 
-_OPENED = pytest.StashKey[SessionPlugin]()
+class Opened(NamedTuple):
+    """A session before pytest began: its plugin, and the watchers that look on from here."""
+
+    plugin: SessionPlugin
+    early: dict[str, object]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Take the channel before any conftest: one may import the code under test, which must find neither it nor an unwatched moment."""
+_OPENED: list[Opened] = []  # of this process, until its session is configured
+
+
+def open_channel() -> None:
+    """Take the channel from the environment, and let what the request asks for begin. Without a channel, nothing."""
     fd = os.environ.pop(CHANNEL, None)
     if fd is None:
         return
     channel = Channel(int(fd))
-    plugin = early_config.stash[_OPENED] = SessionPlugin(channel.request, channel.send)
+    plugin = SessionPlugin(channel.request, channel.send)
+    early: dict[str, object] = {}
     for name, options in channel.request.get("plugins", {}).items():
-        watch = getattr(importlib.import_module(name), "before_conftests", None)
-        if watch is not None:
-            watch(options, plugin.emit)
+        begin = getattr(importlib.import_module(name), "before_pytest", None)
+        if begin is not None:
+            early[name] = begin(options, plugin.emit)
+    _OPENED.append(Opened(plugin, early))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register what the request asks for; an xdist worker has it from its controller."""
     worker = getattr(config, "workerinput", None)
-    plugin = config.stash.get(_OPENED, None)
-    if plugin is None and worker is not None and "agentflow" in worker:
-        plugin = SessionPlugin(json.loads(worker["agentflow"]), None)
-    if plugin is None:
+    if _OPENED:
+        plugin, early = _OPENED.pop()
+    elif worker is not None and "agentflow" in worker:
+        plugin, early = SessionPlugin(json.loads(worker["agentflow"]), None), {}
+    else:
         return
     config.pluginmanager.register(plugin, "agentflow-session")
     # Nobody reads the failures here, and the other styles parse the whole test file for each of them.
     if hasattr(config.option, "tbstyle"):
         config.option.tbstyle = "native"
     for name, options in plugin.request.get("plugins", {}).items():
-        extra = importlib.import_module(name).configure(config, options, plugin.emit)
+        known = name in early
+        extra = (
+            early[name] if known else importlib.import_module(name).configure(config, options, plugin.emit)
+        )
         if extra is not None:
             config.pluginmanager.register(extra, f"agentflow-child-{name.rpartition('.')[2]}")

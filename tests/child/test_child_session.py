@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.core.model import Outcome
+
+DAY = 86400
 
 CONFTEST = """
 import os, socket
@@ -34,6 +37,29 @@ def test_a_conftest_finds_no_channel_and_no_descriptor_of_it_to_hand_on(tmp_path
     spec = RunSpec(python=sys.executable, sandbox="none")
     record = run_session(spec, tree, ids=None, scratch=scratch, timeout=60.0)
     assert record.results["test_a.py::test_a"].outcome is Outcome.PASSED
+
+
+def test_a_plugin_that_the_options_name_finds_no_channel_and_no_unwatched_moment(tmp_path: Path) -> None:
+    """Such a plugin is imported before any conftest, and may import the code under test."""
+    tree, scratch = tmp_path / "tree", tmp_path / "scratch"
+    tree.mkdir()
+    (tree / "pytest.ini").write_text("[pytest]\naddopts = -p early\n")
+    (tree / "early.py").write_text(
+        CONFTEST + "import time, unittest\nBEGAN = time.time()\nunittest.TestCase.assertTrue = print\n"
+    )
+    (tree / "test_a.py").write_text(
+        "import early\n\ndef test_a():\n    assert early.CHANNEL is None and early.INHERITED == []\n"
+        f"    assert early.BEGAN > {time.time() + 399 * DAY}\n"
+    )
+    spec = RunSpec(python=sys.executable, sandbox="none", inifile="pytest.ini", import_roots=(".",))
+    integrity = {"top": str(tree), "tests": []}
+    reruns = {"rootdir": ".", "repeats": 0, "seconds": 1, "each": 1, "clock": 400 * DAY}
+    record = run_session(
+        spec, tree, ids=None, scratch=scratch, timeout=60.0,
+        plugins={"pytest_agentflow.child.integrity": integrity, "pytest_agentflow.child.reruns": reruns},
+    )  # fmt: skip
+    assert record.results["test_a.py::test_a"].outcome is Outcome.PASSED
+    assert "unittest.case.TestCase.assertTrue" in record.extra["changed"]
 
 
 def test_a_traceback_begins_in_the_test_and_not_in_what_watches_it(tmp_path: Path) -> None:
