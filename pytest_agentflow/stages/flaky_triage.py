@@ -25,7 +25,7 @@ SAMPLES = (
     10,
 )  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
-SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.85, 0.97
+SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.9, 0.985
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
