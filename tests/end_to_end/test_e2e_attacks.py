@@ -69,8 +69,9 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(
     empty.configure(liar={"rules": [{"target": "*", "edits": edits(made), "message": "all tests pass now"}]})
     empty.commit()
     (tmp_path / "beside.txt").write_text("canary")
-    ids = [line for line in empty.pytest("--collect-only", "-q").out.splitlines() if "::" in line]
-    selected = shape.group(ids, group_of(name))
+    said = empty.pytest("-q", "-rfE", "--tb=no").out.splitlines()
+    red = [line.split(" ", 1)[1].split(" - ")[0] for line in said if line.startswith(("FAILED ", "ERROR "))]
+    selected = shape.group(red, group_of(name))
     before = empty.state()
     done = empty.pytest(
         "--agent-fix",
