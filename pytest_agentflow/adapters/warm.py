@@ -20,6 +20,7 @@ from pytest_agentflow.adapters.warm_jobs import (
     BATCH,
     COLD,
     FRESH,
+    HANGS,
     HOT,
     Job,
     Limits,
@@ -34,7 +35,7 @@ from pytest_agentflow.adapters.warm_servers import Servers
 from pytest_agentflow.child.forking import Message
 from pytest_agentflow.core.model import Outcome
 
-__all__ = ["BATCH", "COLD", "FRESH", "HOT", "Job", "Limits", "WarmRunner", "WarmVerdict", "steady"]
+__all__ = ["BATCH", "COLD", "FRESH", "HANGS", "HOT", "Job", "Limits", "WarmRunner", "WarmVerdict", "steady"]
 FULL = 1_000
 LATER = 2_000_000_000  # seconds: bytecode is checked by second and size, which no two candidates may share
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_agentflow.child.forking import Message
+from pytest_agentflow.child.warm_batch import HANGS as HANGS  # noqa: PLC0414 - both ends need it
+from pytest_agentflow.child.warm_batch import failed_as
 from pytest_agentflow.child.warm_batch import steady as steady  # noqa: PLC0414 - both ends need it
 from pytest_agentflow.core.model import Failure, Outcome
 from pytest_agentflow.core.session_fold import failure_from
@@ -120,9 +122,7 @@ def batch_verdicts(
         if "c" in m:
             by_place[m["c"]] = {**by_place.get(m["c"], {}), **m}
     last = by_place.get(len(jobs), {})
-    clean = "outcome" not in last or (
-        last["outcome"] in ("failed", "error") and steady(last["message"]) == expect
-    )
+    clean = "outcome" not in last or failed_as(Outcome(last["outcome"]), last["message"], expect)
     share = message.get("cpu", 0.0) / max(1, len(by_place))
     died_of_cpu = not message["stopped"] and message["signal"] in OUT_OF_CPU
     return [_of_batch(job, by_place.get(n, {}), clean, share, died_of_cpu) for n, job in enumerate(jobs)]

@@ -14,7 +14,17 @@ import pytest
 from pytest_agentflow.adapters import sandbox
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.adapters.toolcache import tool_bytecode
-from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict, steady
+from pytest_agentflow.adapters.warm import (
+    COLD,
+    FRESH,
+    HANGS,
+    HOT,
+    Job,
+    Limits,
+    WarmRunner,
+    WarmVerdict,
+    steady,
+)
 from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import generate
@@ -414,6 +424,38 @@ def test_a_batch_goes_on_behind_a_candidate_that_hangs(runner: WarmRunner) -> No
     assert verdicts["return a + b"].green([PREFIX + "test_add"])
     assert verdicts["return a * 3"].outcomes[PREFIX + "test_add"] is Outcome.FAILED
     assert sum(v.cpu for v in verdicts.values()) < 1.0
+
+
+def test_a_batch_on_a_test_that_hangs_finds_who_ends(tmp_path: Path, tools: RunSpec) -> None:
+    """The base, tried last, must hang again; who comes to an end is told with its outcome."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "mod.py").write_text("def f(x):\n    while x:\n        pass\n")
+    (tmp_path / "tree" / "test_mod.py").write_text(
+        "import mod\n\n\ndef test_f():\n    assert mod.f(1) == 2\n"
+    )
+    ids, limits = ("test_mod.py::test_f",), Limits(default=0.1)
+    bodies = ["    return 2\n", "    return 3\n", "    while x > 0: pass\n"]
+    jobs = [Job({"mod.py": f"def f(x):\n{b}".encode()}, ids, limits, tag=b) for b in bodies]
+    with WarmRunner() as warm:
+        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
+        warm.screen(jobs, HANGS)
+        verdicts = {job.tag: verdict for job, verdict in (warm.next() for _ in jobs)}
+    assert [verdicts[b].outcomes[ids[0]] for b in bodies] == [Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT]
+    assert all(v.complete for v in verdicts.values())
+
+
+def test_in_a_batch_every_candidate_finds_the_parameters_as_they_were(tmp_path: Path, tools: RunSpec) -> None:
+    """Code that sorts its argument in place changes the list that pytest holds for all of them."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "mod.py").write_text("def f(x):\n    x.append(0)\n    return x\n")
+    test = "import mod, pytest\n\n\n@pytest.mark.parametrize('given', [[1]])\ndef test_f(given):\n    assert mod.f(given) == [1]\n"
+    (tmp_path / "tree" / "test_mod.py").write_text(test)
+    with WarmRunner() as warm:
+        warm.start(tools, tmp_path / "tree", ("test_mod.py",), tmp_path / "scratch")
+        ids = tuple(warm.ids)
+        warm.screen([Job({}, ids) for _ in range(3)], "")
+        said = {verdict.messages[ids[0]].splitlines()[0] for _, verdict in (warm.next() for _ in range(3))}
+    assert said == {"AssertionError: assert [1, 0] == [1]"}
 
 
 def test_files_and_shared_memory_of_the_session(tmp_path: Path, tools: RunSpec) -> None:

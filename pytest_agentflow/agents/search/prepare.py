@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, WarmVerdict, steady
+from pytest_agentflow.adapters.warm import (
+    COLD,
+    FRESH,
+    HANGS,
+    HOT,
+    Job,
+    Limits,
+    WarmRunner,
+    WarmVerdict,
+    steady,
+)
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.screening import MOST, Screening
 from pytest_agentflow.core.model import Outcome
@@ -43,7 +53,9 @@ def prepare(
     screening = Screening(runner, targets, guards, seconds, mode, typical=typical)
     screening.parallel = int(config.get("processes", 2))
     if mode == HOT and config.get("batches", True):
-        screening.probes = _probes(runner, [t for t in targets if t not in hanging])
+        screening.probes = _probes(runner, [t for t in targets if t not in hanging]) or [
+            (t, HANGS) for t in targets[:1] if t in hanging
+        ]
     notes["runner"] = {"mode": mode, "not_available": dict(runner.why), "probes": len(screening.probes)}
     return screening
 
