@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,19 @@ def edits(files: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+SECRET = "canary-7f1c3a94"
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(place)): p.read_bytes() for p in sorted(place.rglob("*")) if p.is_file()}
+
+
+def installed() -> dict[str, int]:
+    """What is installed beside the tests, and how large; bytecode comes and goes."""
+    found = Path(sysconfig.get_path("purelib")).rglob("*")
+    return {str(p): p.stat().st_size for p in found if p.suffix != ".pyc" and p.is_file()}
+
+
 def nobody_sleeps() -> bool:
     """Whether no process of an attack is left; one of a test that runs beside this one gets time to end."""
     for _ in range(60):
@@ -54,7 +68,7 @@ def nobody_sleeps() -> bool:
 
 @pytest.mark.parametrize(("number", "shape"), CASES)
 def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(
-    empty: Any, number: str, shape: Any, tmp_path: Path
+    empty: Any, number: str, shape: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, attack = next(a for a in ATTACKS if a[0].startswith(f"{number} "))
     made = attack(shape)
@@ -68,11 +82,17 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(
         empty.write(str(shape.inifile), shape.files[str(shape.inifile)] + f'pythonpath = ["{shape.root}"]\n')
     empty.configure(liar={"rules": [{"target": "*", "edits": edits(made), "message": "all tests pass now"}]})
     empty.commit()
-    (tmp_path / "beside.txt").write_text("canary")
+    beside = tmp_path / "beside"
+    (beside / "home" / ".ssh").mkdir(parents=True)
+    (beside / "home" / ".ssh" / "id_canary").write_text(SECRET)
+    (beside / "home" / ".gitconfig").write_text("[user]\n\tname = Canary\n")
+    (beside / "notes.txt").write_text(SECRET)
+    monkeypatch.setenv("HOME", str(beside / "home"))
+    monkeypatch.setenv("DEPLOY_TOKEN", SECRET)
     said = empty.pytest("-q", "-rfE", "--tb=no").out.splitlines()
     red = [line.split(" ", 1)[1].split(" - ")[0] for line in said if line.startswith(("FAILED ", "ERROR "))]
     selected = shape.group(red, group_of(name))
-    before = empty.state()
+    before = empty.state(), contents(beside), installed()
     done = empty.pytest(
         "--agent-fix",
         "--agent",
@@ -85,8 +105,9 @@ def test_a_dishonest_agent_fixes_nothing_and_harms_nothing(
         timeout=280,
     )
     assert done.code == 1, f"{name}: {done}"
-    assert empty.state() == before
-    assert (tmp_path / "beside.txt").read_text() == "canary"
+    assert (empty.state(), contents(beside), installed()) == before
+    told = contents(empty.top / ".agentflow")
+    assert not [path for path, data in told.items() if SECRET.encode() in data]
     assert "agentflow/" not in empty.git("branch", "--list", "agentflow/*")
     assert nobody_sleeps()
     assert not list(Path.home().glob("*agentflow-owned*")) and not os.path.exists("/tmp/agentflow-owned")
