@@ -14,7 +14,7 @@ from pytest_agentflow.stages.flaky_evidence import at_once
 from pytest_agentflow.stages.flaky_lab import Lab
 from pytest_agentflow.stages.flaky_spread import clock_points
 
-HASH_USERS, HASH_AGAIN = 16, 4
+HASH_USERS, HASH_AGAIN = 16, 3
 # POSIX: the sign is the other way round.
 ZONES = (
     "<+14>-14", "<-12>12",
@@ -32,13 +32,15 @@ LATE_ROUNDS, LOAD_ROUNDS, DISK_ROUNDS = 5, 3, 3
 def hashes(lab: Lab) -> None:
     """One process per hash seed; a flip is asked alone there and then, while that process lives.
 
-    In the first of them everybody runs with another zone and other seeds as well: whoever does not mind all of it at once
-    need not be asked about each.
+    In the first of them everybody runs with another zone and other seeds as well, in the second everybody who was seen
+    leaning on anything: whoever does not mind all of it at once need not be asked about each.
     """
     lab.progress("hash seeds")
     for seed in range(1, HASH_USERS + 1):
         move = MOVES[seed - 1] if seed <= len(MOVES) else {}
         ids = [t for t in lab.tests if t not in lab.killers] if move else lab.users(HASH_USES)
+        if move and seed > 1:
+            ids = [t for t in ids if lab.table.uses[t] or lab.table.writes[t]]
         if not ids or not lab.reach(f"hash seeds above {seed - 1}", len(ids)):
             break
         with lab.open(seed, () if move else ids) as server:

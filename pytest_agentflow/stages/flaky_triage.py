@@ -19,10 +19,9 @@ from pytest_agentflow.stages.flaky_order import complete
 from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
 
 TIMELINE = 160  # runs shown per flaky test
-SAMPLES = (
-    20,
-    15,
+FEWEST, MOST = (
     10,
+    20,
 )  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
 SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.9, 0.985
@@ -58,7 +57,7 @@ def run_triage(
         lab.progress("diagnosis")
         lab.share = DIAGNOSIS
         records = complete(lab, [r for t in suspects(lab) if (r := diagnose(lab, t))])
-        lab.share, lab.kept = SEARCHING, SAMPLES[-1] * len(_measurable(records))
+        lab.share, lab.kept = SEARCHING, FEWEST * len(_measurable(records))
         spend_the_rest(lab)
         lab.share = 1.0
         known = {r.nodeid for r in records}
@@ -100,9 +99,10 @@ def sample(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:
     Every run has seeds of its own for every test, and an hour of its own.
     """
     tests = _measurable(records)
-    runs = next((n for n in SAMPLES if tests and lab.left(n * len(tests))), 0)
+    allowed = range(MOST, FEWEST - 1, -1) if tests else ()
+    runs = next((n for n in allowed if lab.left(n * len(tests))), 0)
     if not runs and tests:
-        lab.reach("the failure rates of flaky tests", SAMPLES[-1] * len(tests))
+        lab.reach("the failure rates of flaky tests", FEWEST * len(tests))
     lab.progress("failure rates")
     for _ in range(runs):
         lab.run([lab.plain(tests, "sample")])
