@@ -72,9 +72,16 @@ class Case:
             pytest_args=self.pytest_args,
             env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
             site_paths=(str(Path(pytest_agentflow.__file__).parents[1]), *self.site_paths),
+            plugins=self._measuring(),
         )
         tools = tool_bytecode(spec, self.scratch.parent)
         self.spec = replace(spec, bytecode=str(tools or ""))
+
+    def _measuring(self) -> tuple[str, ...]:
+        """The plugin that the product would keep from tracing, where a project's own options turn it on."""
+        asked = [self.python, "-c", "import pytest_cov"]
+        found = subprocess.run(asked, capture_output=True, check=False).returncode == 0
+        return ("pytest_cov",) if found else ()
 
     def run(
         self, paths: Sequence[str] = (), ids: Sequence[str] | None = None, timeout: float = 300.0, **more: Any
