@@ -7,6 +7,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -189,8 +190,10 @@ def _flags(tree: ast.Module) -> int:
     flags = 0
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            for alias in node.names:
-                flags |= getattr(__future__, alias.name).compiler_flag
+            for feature in (getattr(__future__, alias.name) for alias in node.names):
+                since = feature.getMandatoryRelease()
+                if since is None or since > sys.version_info:  # the compiler leaves no trace of the others
+                    flags |= feature.compiler_flag
     return flags
 
 

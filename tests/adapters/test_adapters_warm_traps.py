@@ -39,6 +39,18 @@ TRAPS = {
             REGISTRY.append(act)
         register(1); register(2)
         """, "x - n", "x + n", "[f(1) for f in m.REGISTRY] == [2, 3]"),
+    "features_that_came_long_ago": Trap(HOT, """
+        from __future__ import absolute_import, unicode_literals
+        def f(x):
+            return x - 1
+        """, "x - 1", "x + 1", "m.f(1) == 2"),
+    "feature_that_is_still_to_come": Trap(HOT, """
+        from __future__ import annotations
+        def f(x):
+            def inner(y: nowhere) -> str:
+                return y - 1
+            return inner(x)
+        """, "y - 1", "y + 1", "m.f(1) == 2"),
     "factory_that_ran": Trap(FRESH, """
         def make(n):
             scale = n
