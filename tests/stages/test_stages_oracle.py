@@ -35,7 +35,7 @@ FEW = [
         "a pool of threads",
         "data file",
         "async function",
-        "an int subclass of the project",
+        "a number class of the project",
         "a number class with equality and order",
         "in another process",
     )
