@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         ]
     else:
         answer = _summary(coverage, tree)
-        words = [f"{p}: {n} tests reach {s} of {t} statements" for p, n, s, t in answer["files"]]
+        words = [_in_words(*file) for file in answer["files"]]
         words.append(
             f"{len(coverage.tests)} tests, {len(coverage.files)} files; {len(answer['stale'])} changed since"
         )
@@ -140,6 +140,14 @@ def _pytest(arguments: str, options: dict[str, Any]) -> int:
     ]
     environment = {**os.environ, "AGENTFLOW_RECORDER": json.dumps(options)}
     return subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode
+
+
+def _in_words(path: str, tests: int, reached: int, of: int) -> str:
+    """A file that runs while it is imported and never again is reached by no test of its own."""
+    if not reached:
+        return f"{path}: nothing reaches its {of} statements"
+    who = f"{tests} tests reach" if tests else "importing alone reaches"
+    return f"{path}: {who} {reached} of {of} statements"
 
 
 def _reaching(coverage: CoverageMap, tree: Path, place: str) -> dict[str, Any]:
