@@ -8,7 +8,7 @@ from __future__ import annotations
 from pytest_agentflow.adapters.ledger import open_ledger
 from pytest_agentflow.core.integration import Car
 from pytest_agentflow.core.model import Observation
-from pytest_agentflow.core.plan import StopReason, after_round, before_round
+from pytest_agentflow.core.plan import StopReason, after_round, before_round, unrepaired
 from pytest_agentflow.stages.dispatch import dispatch
 from pytest_agentflow.stages.integrate import integrate
 from pytest_agentflow.stages.localise import localise_round
@@ -26,6 +26,7 @@ def fix_loop(run: Run) -> int:
     scope = scope_of(run)
     first: Observation | None = None
     cars: list[Car] = []
+    doubted: frozenset[frozenset[str]] = frozenset()  # failures that may have several causes after all
     tree = run.base.tree
     number = 0
     while True:
@@ -39,7 +40,7 @@ def fix_loop(run: Run) -> int:
         if not triaged.targets:
             stop = StopReason.ONLY_FLAKY
             break
-        clusters = localise_round(run, number, observation, triaged.targets)
+        clusters = localise_round(run, number, observation, triaged.targets, doubted)
         attempts = plan(
             run, number, observation, clusters, len(triaged.flaky), load_coverage(run, observation)
         )
@@ -50,7 +51,9 @@ def fix_loop(run: Run) -> int:
         integration = integrate(run, number, observation, made.attempts, made.results)
         cars += integration.cars
         tree = integration.tree
-        stop = after_round(integration, made.results, made.stopped)
+        failed = unrepaired(made.attempts, made.results)
+        stop = after_round(integration, made.results, made.stopped, doubts=not failed <= doubted)
+        doubted |= failed
         if stop:
             observation = observe(run, number + 1, tree)
             stop = before_round(observation, number, number + 1, run.threshold, bool(cars)) or stop

@@ -20,6 +20,9 @@ from pytest_agentflow.core.weights import DEFAULT, Weights
 
 # Failures that turn up together mostly have one cause: the odds before any evidence are taken as 30 to 1.
 LEAST_FACTOR = 0.03
+DOUBTED_FACTOR = (
+    30.0  # once nothing was found that repairs them together, the odds are taken the other way round
+)
 MAX_PLACES = 200  # the most probable statements of a group; the rest cannot tip the scale
 STATIC = frozenset({"sites", "kind", "module", "uncommitted", "recent"})  # evidence that no test gives
 
@@ -39,11 +42,12 @@ def cluster(
     sources: Mapping[str, Source],
     facts: Facts,
     weights: Weights = DEFAULT,
+    least: float = LEAST_FACTOR,
 ) -> tuple[tuple[str, ...], ...]:
-    """The targets in groups, in the order of their first member."""
+    """The targets in groups, in the order of their first member; joined where the factor is at `least` this."""
     bit = {test: 1 << n for n, test in enumerate(spectrum.tests)}
     known = [t for t in targets if t in bit]
-    evidence = _Evidence(spectrum, sources, facts, weights)
+    evidence = _Evidence(spectrum, sources, facts, weights, least)
     groups = [evidence.group(tests) for tests in _alike(known, spectrum)]
     evidence.settle()
     found = [tuple(t for t in known if bit[t] & group.tests) for group in _joined(groups, evidence)]
@@ -68,9 +72,15 @@ class _Evidence:
     """What a set of failing tests says about each statement that all of them ran."""
 
     def __init__(
-        self, spectrum: Spectrum, sources: Mapping[str, Source], facts: Facts, weights: Weights
+        self,
+        spectrum: Spectrum,
+        sources: Mapping[str, Source],
+        facts: Facts,
+        weights: Weights,
+        least: float,
     ) -> None:
         self._spectrum, self._sources, self._facts, self._weights = spectrum, sources, facts, weights
+        self.least = least
         self._static: dict[Place, float] = {}
         self._mass = 1.0
         self._sides: dict[Place, tuple[int, ...]] = {}
@@ -107,7 +117,7 @@ class _Evidence:
         few, many = sorted((a.shares, b.shares), key=len)
         common = sum(share * many[p] * math.exp(-self._static[p]) for p, share in few.items() if p in many)
         factor = common * self._mass
-        return max(factor, 1.0) if factor < LEAST_FACTOR and self._explains(a, b) else factor
+        return max(factor, 1.0) if factor < self.least and self._explains(a, b) else factor
 
     def _explains(self, a: _Group, b: _Group) -> bool:
         """A failure that came through a fault which fails most tests that reach it needs no fault of its own."""
@@ -159,7 +169,7 @@ def _joined(groups: Sequence[_Group], evidence: _Evidence) -> Iterable[_Group]:
         near = {n for place in mine.shares for n in holders.get(place, ()) if n in alive}
         for other in sorted(near):
             factor = evidence.factor(mine, alive[other])
-            if factor >= LEAST_FACTOR:
+            if factor >= evidence.least:
                 heapq.heappush(queue, (-factor, other, number))
         for place in mine.shares:
             holders.setdefault(place, set()).add(number)

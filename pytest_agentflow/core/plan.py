@@ -135,6 +135,13 @@ def _timeout(agent: str, bounds: Bounds) -> float:
     return SEARCH_SECONDS if bounds.timeout == DEFAULT_TIMEOUT else bounds.timeout
 
 
+_NOT_FOUND = (
+    VerdictKind.NO_PATCH,
+    VerdictKind.UNFIXED,
+    VerdictKind.REGRESSED,
+    VerdictKind.OVERFIT,
+    VerdictKind.TIMED_OUT,
+)
 _FINAL = (VerdictKind.PLAUSIBLE, VerdictKind.CONTRADICTION, VerdictKind.OVER_BUDGET, VerdictKind.UNRESOLVED)
 
 
@@ -232,15 +239,33 @@ def before_round(
     return StopReason.ROUNDS if number > rounds else None
 
 
+def unrepaired(
+    attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]
+) -> frozenset[frozenset[str]]:
+    """Failures of several test functions that were taken for one cause and that the search could not repair together.
+
+    Other agents see the whole unit and may repair two causes in one patch; the search looks for one.
+    """
+    tried: dict[str, list[AttemptResult]] = {}
+    for result in results:
+        tried.setdefault(attempts[result.id].cluster, []).append(result)
+    failed = [
+        frozenset(attempts[some[-1].id].targets)
+        for some in tried.values()
+        if all(r.agent == "search" and r.verdict.kind in _NOT_FOUND for r in some)
+    ]
+    return frozenset(g for g in failed if len({t.partition("[")[0] for t in g}) > 1)
+
+
 def after_round(
-    integration: Integration, results: Sequence[AttemptResult], stopped: str | None
+    integration: Integration, results: Sequence[AttemptResult], stopped: str | None, *, doubts: bool = False
 ) -> StopReason | None:
-    """Whether a finished round ends the loop: a named bound, or nothing new went in."""
+    """Whether a finished round ends the loop: a named bound, or nothing new went in and no doubt is new."""
     if stopped and "deadline" in stopped:
         return StopReason.DEADLINE
     if stopped and "attempts" in stopped:
         return StopReason.ATTEMPTS
-    if integration.cars:
+    if integration.cars or doubts:
         return None
     over = [r for r in results if r.verdict.kind is VerdictKind.OVER_BUDGET]
     if over:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pluggy
 from pytest_agentflow.adapters import changes, units
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.snapshot import materialise
-from pytest_agentflow.core.clusters import cluster
+from pytest_agentflow.core.clusters import DOUBTED_FACTOR, cluster
 from pytest_agentflow.core.codec import decode, encode
 from pytest_agentflow.core.events import LOCALISED, content_key
 from pytest_agentflow.core.localise import Facts, TestFacts, describe
@@ -42,15 +42,25 @@ def localise(
     repo_top: Path | None,
     targets: tuple[str, ...],
     units_of: UnitsOf = _no_units,
+    doubted: Collection[frozenset[str]] = (),
 ) -> tuple[Cluster, ...]:
     """Clusters of failures with a common cause, each with its ranked units and lines.
 
-    `tree` holds the observed state; `repo_top` is the user's repository, asked for history only, or None.
+    `tree` holds the observed state; `repo_top` is the user's repository, asked for history only, or None. `doubted` are
+    failures that were taken for one cause, and that nothing repaired together.
     """
     failures = {t: observation.results[t].failure for t in targets if t in observation.results}
     spectrum, sources = measure(observation, coverage, tree, targets, units_of)
     facts = gather_facts(tree, repo_top, sources, failures)
-    groups = cluster(targets, spectrum, sources, facts)
+    groups = [
+        part
+        for group in cluster(targets, spectrum, sources, facts)
+        for part in (
+            cluster(group, spectrum, sources, facts, least=DOUBTED_FACTOR)
+            if frozenset(group) in doubted
+            else (group,)
+        )
+    ]
     return tuple(describe(n, group, spectrum, sources, facts) for n, group in enumerate(groups, 1))
 
 
@@ -109,12 +119,17 @@ def gather_facts(
 
 
 def localise_round(
-    run: Run, number: int, observation: Observation, targets: tuple[str, ...]
+    run: Run,
+    number: int,
+    observation: Observation,
+    targets: tuple[str, ...],
+    doubted: Collection[frozenset[str]],
 ) -> tuple[Cluster, ...]:
     """The round's clusters, journalled; recalled when the same failures on the same tree were localised before."""
-    key = content_key(observation.tree, sorted(targets), run.bounds.fingerprint)
+    known = sorted(sorted(group) for group in doubted if group <= set(targets))
+    key = content_key(observation.tree, sorted(targets), run.bounds.fingerprint, *([known] if known else []))
     data = run.journal.once(
-        LOCALISED, key, lambda: {"round": number, "clusters": _clusters(run, observation, targets)}
+        LOCALISED, key, lambda: {"round": number, "clusters": _clusters(run, observation, targets, doubted)}
     )
     return tuple(decode(Cluster, c) for c in data["clusters"])
 
@@ -124,7 +139,9 @@ def _units_of(plugins: pluggy.PluginManager, path: str, source: str) -> Sequence
     return given
 
 
-def _clusters(run: Run, observation: Observation, targets: tuple[str, ...]) -> list[object]:
+def _clusters(
+    run: Run, observation: Observation, targets: tuple[str, ...], doubted: Collection[frozenset[str]]
+) -> list[object]:
     from pytest_agentflow.stages.plan import load_coverage
 
     tree = run.temp / "localise"
@@ -132,7 +149,7 @@ def _clusters(run: Run, observation: Observation, targets: tuple[str, ...]) -> l
         materialise(run.snapshot(observation.tree), tree)
         units_of = functools.partial(_units_of, run.plugins)
         coverage = load_coverage(run, observation)
-        found = localise(observation, coverage, tree, run.repository.top, targets, units_of)
+        found = localise(observation, coverage, tree, run.repository.top, targets, units_of, doubted)
     finally:
         shutil.rmtree(tree, ignore_errors=True)
     ranked = [(c, run.plugins.hook.pytest_agentflow_rank(cluster=c)) for c in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_agentflow.core.clusters import cluster
+from pytest_agentflow.core.clusters import DOUBTED_FACTOR, cluster
 from pytest_agentflow.core.dark import dark_units
 from pytest_agentflow.core.localise import Facts, TestFacts, call_distances, describe
 from pytest_agentflow.core.model import Failure, Frame
@@ -211,6 +211,12 @@ def test_a_failure_that_came_through_a_fault_failing_most_tests_needs_no_fault_o
     through = {"d": TestFacts(frozenset({"high"}), frozenset({"high"}), frozenset({"high"}))}
     told = spectrum(lines, "abcdefghij", "abcd")
     assert len(cluster(list("abcd"), told, {"m.py": source()}, Facts(tests={**direct, **through}))) == 1
+
+
+def test_failures_that_nothing_repaired_together_are_joined_by_strong_evidence_only() -> None:
+    lines = {6: 0b0011, 5: 0b1111, 11: 0b1101, 12: 0b1110}
+    told = spectrum(lines, "abcd", "ab")
+    assert cluster(["a", "b"], told, {"m.py": source()}, Facts(), least=DOUBTED_FACTOR) == (("a",), ("b",))
 
 
 def test_a_target_that_reached_nothing_stands_alone() -> None:

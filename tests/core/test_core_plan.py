@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import (
     Attempt,
     AttemptResult,
@@ -22,6 +23,7 @@ from pytest_agentflow.core.model import (
 from pytest_agentflow.core.plan import (
     Bounds,
     StopReason,
+    after_round,
     before_round,
     best,
     first_attempts,
@@ -29,6 +31,7 @@ from pytest_agentflow.core.plan import (
     pass_rate,
     reaches,
     split,
+    unrepaired,
 )
 
 IDS = st.lists(st.text("abc", min_size=1, max_size=4), unique=True, max_size=20)
@@ -169,3 +172,30 @@ def test_why_a_fresh_observation_ends_the_loop(
     outcomes: dict, number: int, threshold: float | None, fixed: bool, reason: StopReason | None
 ) -> None:
     assert before_round(observation(**outcomes), number, 5, threshold, fixed) is reason
+
+
+@pytest.mark.parametrize(
+    ("targets", "kinds", "agent", "doubted"),
+    [
+        ("xy", [VerdictKind.NO_PATCH], "search", True),
+        ("xy", [VerdictKind.OVERFIT], "search", True),
+        ("x", [VerdictKind.NO_PATCH], "search", False),  # one test has one cause
+        (("x[1]", "x[2]"), [VerdictKind.NO_PATCH], "search", False),  # rows of one function
+        ("xy", [VerdictKind.WEAK], "search", False),  # repaired
+        ("xy", [VerdictKind.CONTRADICTION], "search", False),  # no repair is possible
+        ("xy", [VerdictKind.NO_PATCH], "model", False),  # it saw the whole unit
+    ],
+)
+def test_what_the_search_could_not_repair_together_may_have_several_causes(
+    targets: tuple[str, ...], kinds: list[VerdictKind], agent: str, doubted: bool
+) -> None:
+    made = replace(attempt(agent), visible=tuple(targets))
+    found = unrepaired({"r1-a1": made}, [result(kind, agent) for kind in kinds])
+    assert found == (frozenset([frozenset(targets)]) if doubted else frozenset())
+
+
+def test_a_round_in_which_nothing_went_in_ends_the_loop_unless_a_doubt_is_new() -> None:
+    nothing, failed = Integration("t", ()), [result(VerdictKind.NO_PATCH)]
+    assert after_round(nothing, failed, None) is StopReason.STAGNATED
+    assert after_round(nothing, failed, None, doubts=True) is None
+    assert after_round(nothing, failed, "attempts", doubts=True) is StopReason.ATTEMPTS
