@@ -21,6 +21,7 @@ from pytest_agentflow.agents.search.screening import MOST, Screening
 from pytest_agentflow.core.model import Outcome
 
 HANG = 0.5  # CPU seconds after which a test that was not seen to take longer is taken to hang
+GUARDS_SHARE = 0.2  # of the time may go into measuring guards; those left over wait for the judge
 HUNG_ENOUGH = 3  # tests that hang on the base before the rest is taken to hang as well
 SAMPLE = 3  # guards that tell whether a mode runs the suite as it was observed
 PROBES = 3  # targets that batches may ask
@@ -41,7 +42,7 @@ def prepare(
     seconds = dict(base.seconds)
     guards = near_first(brief.attempt.guards, visible)
     if guards:
-        green = _measure(runner, guards, mode, brief, config)
+        green = _measure(runner, guards, mode, brief, config, wall=max(10.0, brief.deadline * GUARDS_SHARE))
         kept = tuple(g for g in guards if green.outcomes.get(g) is not None and green.green([g]))
         seconds.update(green.seconds)
         notes["guards"] = {"given": len(guards), "green_when_warm": len(kept)}
@@ -90,7 +91,12 @@ def _fastest_mode(
 
 
 def _measure(
-    runner: WarmRunner, ids: tuple[str, ...], mode: str, brief: Brief, config: Mapping[str, Any]
+    runner: WarmRunner,
+    ids: tuple[str, ...],
+    mode: str,
+    brief: Brief,
+    config: Mapping[str, Any],
+    wall: float = 0.0,
 ) -> WarmVerdict:
     """Run tests on the base; one that hangs must not hide those behind it, and a few that hang are enough."""
     outcomes: dict[str, Outcome] = {}
@@ -101,7 +107,7 @@ def _measure(
     known = {i: brief.passing_seconds.get(i, 0.0) for i in ids}
     slow = {i: min(MOST, 5.0 * s) for i, s in known.items() if 5.0 * s > hang}
     while left and hung < HUNG_ENOUGH:
-        limits = Limits(default=hang, per_test=slow, wall=max(60.0, brief.deadline / 4), stop=False)
+        limits = Limits(default=hang, per_test=slow, wall=wall or max(60.0, brief.deadline / 4), stop=False)
         runner.submit(Job({}, left, limits, mode))
         _, verdict = runner.next()
         outcomes.update(verdict.outcomes)
