@@ -11,7 +11,8 @@ import pytest
 from pytest_agentflow.settings import OPTIONS
 
 _TAKEOVER = ("agent_fix", "agent_plan", "agent_resume", "flaky_triage")
-_CHILD = "pytest_agentflow.child.session" in sys.modules  # asked before any conftest can say so
+# Asked before any conftest can say so. That the module is loaded says nothing: whoever uses our code has loaded it.
+_CHILD = bool(getattr(sys.modules.get("pytest_agentflow.child.session"), "PROCESSES", ()))
 _SESSION_FEATURES = {"pass_threshold": "gate", "quarantine": "quarantine"}
 
 

@@ -284,10 +284,12 @@ class Opened(NamedTuple):
 
 
 _OPENED: list[Opened] = []  # of this process, until its session is configured
+PROCESSES: set[int] = set()  # that were started to be a child's
 
 
 def open_channel() -> None:
     """Take the channel from the environment, and let what the request asks for begin. Without a channel, nothing."""
+    PROCESSES.add(os.getpid())
     fd = os.environ.pop(CHANNEL, None)
     if fd is None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -76,3 +77,17 @@ def test_a_traceback_begins_in_the_test_and_not_in_what_watches_it(tmp_path: Pat
     assert failure is not None
     assert [frame.path for frame in failure.frames] == ["test_a.py"]
     assert "recorder" not in failure.text
+
+
+def test_a_gate_holds_in_a_process_that_has_our_code_loaded(tmp_path: Path) -> None:
+    """A script that uses the package and then runs pytest is no child session."""
+    (tmp_path / "test_a.py").write_text("def test_a():\n    assert 0\n\n\ndef test_b():\n    pass\n")
+    script = (
+        "import pytest, pytest_agentflow.adapters.sessions\n"
+        "raise SystemExit(pytest.main(['-q', '-p', 'no:cacheprovider', '--pass-threshold', '99', 'test_a.py']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "below 99" in done.stdout
+    assert done.returncode == 1
