@@ -318,9 +318,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "tbstyle"):
         config.option.tbstyle = "native"
     for name, options in plugin.request.get("plugins", {}).items():
-        known = name in early
-        extra = (
-            early[name] if known else importlib.import_module(name).configure(config, options, plugin.emit)
-        )
+        module = importlib.import_module(name)
+        extra = early[name] if name in early else module.configure(config, options, plugin.emit)
         if extra is not None:
             config.pluginmanager.register(extra, f"agentflow-child-{name.rpartition('.')[2]}")

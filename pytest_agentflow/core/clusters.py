@@ -20,9 +20,8 @@ from pytest_agentflow.core.weights import DEFAULT, Weights
 
 # Failures that turn up together mostly have one cause: the odds before any evidence are taken as 30 to 1.
 LEAST_FACTOR = 0.03
-DOUBTED_FACTOR = (
-    30.0  # once nothing was found that repairs them together, the odds are taken the other way round
-)
+# Once nothing was found that repairs them together, the odds are taken the other way round.
+DOUBTED_FACTOR = 30.0
 MAX_PLACES = 200  # the most probable statements of a group; the rest cannot tip the scale
 STATIC = frozenset({"sites", "kind", "module", "uncommitted", "recent"})  # evidence that no test gives
 

@@ -19,10 +19,8 @@ from pytest_agentflow.stages.flaky_order import complete
 from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
 
 TIMELINE = 160  # runs shown per flaky test
-FEWEST, MOST = (
-    10,
-    20,
-)  # plain runs per flaky test, apart from those that looked for failures: what the budget allows
+# Plain runs per flaky test, apart from those that looked for failures: what the budget allows.
+FEWEST, MOST = 10, 20
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
 SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.9, 0.985
 MEASURED = {
