@@ -146,6 +146,11 @@ def test_an_altered_journal_or_verdict_is_found(calc) -> None:
     assert calc.agentflow("verify", "--no-execute").code == 1
 
 
+def heeding_interrupts() -> None:
+    """Whoever runs these tests in the background has SIGINT ignored, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)])
 def test_an_interrupted_run_cleans_up_and_prints_how_to_resume(
     calc, number: signal.Signals, times: int
@@ -155,7 +160,7 @@ def test_an_interrupted_run_cleans_up_and_prints_how_to_resume(
     before = calc.state()
     process = subprocess.Popen(
         calc.command("--agent-fix", "--agent", "sleepy"), cwd=calc.top, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=calc.environment(), start_new_session=True,
+        env=calc.environment(), start_new_session=True, preexec_fn=heeding_interrupts,  # noqa: PLW1509 - nothing runs beside it
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:

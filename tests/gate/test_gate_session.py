@@ -18,7 +18,12 @@ TWO_OF_FOUR = "def test_a(): pass\ndef test_b(): pass\ndef test_c(): assert 0\nd
 @pytest.fixture
 def session(tmp_path: Path):
     def run(
-        source: str, *args: str, quiet: bool = True, more: dict[str, str] | None = None, **files: str
+        source: str,
+        *args: str,
+        quiet: bool = True,
+        more: dict[str, str] | None = None,
+        module: str = "pytest",
+        **files: str,
     ) -> tuple[int, str]:
         (tmp_path / "test_m.py").write_text(source)
         for name, text in files.items():
@@ -30,7 +35,7 @@ def session(tmp_path: Path):
             "-W",
             "ignore",
             "-m",
-            "pytest",
+            module,
             *(["-q"] if quiet else []),
             "-p",
             "no:cacheprovider",
@@ -211,6 +216,7 @@ def test_a_child_session_of_the_loop_is_not_gated_by_addopts_and_a_conftest_cann
 ) -> None:
     ini = '[tool.pytest.ini_options]\naddopts = "--pass-threshold 100"\n'
     collect = ("def test_a(): pass\n", "--collect-only")
-    assert session(*collect, more={"AGENTFLOW_CHANNEL": "9"}, pyproject__toml=ini)[0] == 0
-    blind = "import os\nos.environ['AGENTFLOW_CHANNEL'] = '9'\n"
+    assert session(*collect, module="pytest_agentflow.child.start", pyproject__toml=ini)[0] == 0
+    assert session(*collect, more={"AGENTFLOW_CHANNEL": "9"})[0] == 2
+    blind = "from pytest_agentflow.child import session\nsession.open_channel()\n"
     assert session(*collect, conftest__py=blind)[0] == 2
