@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ def dispatch(run: Run, attempts: Sequence[Attempt], ledger: Ledger, scope: Scope
         before_fan_out(run, desk)
         broker = Broker(run.temp, desk.handle, desk.lost)
         try:
-            for wave in range(MAX_WAVES):
-                _wave(run, desk, broker, scope, wave, attempts[0].base)
+            for _ in range(MAX_WAVES):
+                _wave(run, desk, broker, scope, attempts[0].base)
                 desk.reconcile()
                 if desk.idle():
                     break
@@ -101,10 +102,11 @@ def judge_directory(run: Run, attempt: Attempt) -> AttemptResult:
     )
 
 
-def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, number: int, base: str) -> None:
+def _wave(run: Run, desk: Desk, broker: Broker, scope: ScopePolicy, base: str) -> None:
     """One session of lanes. Ends them when the run is stopped; a lane that hangs past its grace is killed."""
-    place = run.temp / f"lanes-{base[:12]}-{number}"
-    place.mkdir(mode=0o700)
+    place = Path(
+        tempfile.mkdtemp(prefix="lanes-", dir=run.temp)
+    )  # another round may start from the same tree
     address = place / "broker.json"
     broker.address.save(address)
     (place / "pytest.ini").write_text("[pytest]\n")
