@@ -8,7 +8,7 @@ from __future__ import annotations
 from pytest_agentflow.adapters.ledger import open_ledger
 from pytest_agentflow.core.integration import Car
 from pytest_agentflow.core.model import Observation
-from pytest_agentflow.core.plan import StopReason, after_round, before_round, unrepaired
+from pytest_agentflow.core.plan import StopReason, after_round, before_round, new_doubt, unrepaired
 from pytest_agentflow.stages.dispatch import dispatch
 from pytest_agentflow.stages.integrate import integrate
 from pytest_agentflow.stages.localise import localise_round
@@ -27,6 +27,7 @@ def fix_loop(run: Run) -> int:
     first: Observation | None = None
     cars: list[Car] = []
     doubted: frozenset[frozenset[str]] = frozenset()  # failures that may have several causes after all
+    tried: set[str] = set()  # keys of attempts, which hold the tree that they start from
     tree = run.base.tree
     number = 0
     while True:
@@ -41,9 +42,8 @@ def fix_loop(run: Run) -> int:
             stop = StopReason.ONLY_FLAKY
             break
         clusters = localise_round(run, number, observation, triaged.targets, doubted)
-        attempts = plan(
-            run, number, observation, clusters, len(triaged.flaky), load_coverage(run, observation)
-        )
+        coverage = load_coverage(run, observation)
+        attempts = plan(run, number, observation, clusters, len(triaged.flaky), coverage, doubted, tried)
         if run.settings.agent_plan:
             stop = StopReason.PLAN_ONLY
             break
@@ -52,8 +52,9 @@ def fix_loop(run: Run) -> int:
         cars += integration.cars
         tree = integration.tree
         failed = unrepaired(made.attempts, made.results)
-        stop = after_round(integration, made.results, made.stopped, doubts=not failed <= doubted)
+        stop = after_round(integration, made.results, made.stopped, doubts=new_doubt(failed, doubted))
         doubted |= failed
+        tried |= {a.key for a in attempts}
         if stop:
             observation = observe(run, number + 1, tree)
             stop = before_round(observation, number, number + 1, run.threshold, bool(cars)) or stop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -19,6 +19,10 @@ SEARCH_SECONDS = (
     90.0  # the search finds early or hardly at all; --agent-attempt-timeout above the default gives it more
 )
 DEFAULT_TIMEOUT = 900.0
+PARTS_TAKE, PART_LEAST = (
+    2.0,
+    20.0,
+)  # all parts of a doubted unit: twice the time of one; each: at least these seconds
 
 
 class StopReason(StrEnum):
@@ -96,10 +100,11 @@ def first_attempts(
     observation: Observation,
     neighbours: Mapping[str, Sequence[str]],
     bounds: Bounds,
+    doubted: Collection[frozenset[str]] = (),
 ) -> tuple[Attempt, ...]:
     """One attempt per cluster by the first agent of the cascade; the ledger holds the cap when they are handed out.
 
-    `neighbours` maps a cluster's id to the passing tests that reach its suspects.
+    `neighbours` maps a cluster's id to the passing tests that reach its suspects. Parts of a `doubted` unit share the time.
     """
     guards = observation.passing
     attempts = []
@@ -120,22 +125,31 @@ def first_attempts(
                 guards=guards,
                 suspects=cluster.suspects,
                 ranked_lines=cluster.ranked_lines,
-                timeout=_timeout(bounds.agents[0], bounds),
+                timeout=_timeout(bounds.agents[0], bounds, _parts(cluster, clusters, doubted)),
                 key=attempt_key(observation.tree, cluster, bounds.agents[0], 0, bounds, ()),
             )
         )
     return tuple(attempts)
 
 
-def _timeout(agent: str, bounds: Bounds) -> float:
+def _parts(cluster: Cluster, clusters: Sequence[Cluster], doubted: Collection[frozenset[str]]) -> int:
+    """Into how many clusters the failures fell that this one was taken out of; 1 for a whole."""
+    whole = next((group for group in doubted if group.issuperset(cluster.targets)), frozenset[str]())
+    return max(1, sum(whole.issuperset(c.targets) for c in clusters)) if whole else 1
+
+
+def _timeout(agent: str, bounds: Bounds, parts: int = 1) -> float:
     if agent != "search":
         return bounds.timeout
     if len(bounds.agents) > 1:
-        return min(bounds.timeout, SEARCH_SECONDS_BEFORE_MODEL)
-    return SEARCH_SECONDS if bounds.timeout == DEFAULT_TIMEOUT else bounds.timeout
+        whole = min(bounds.timeout, SEARCH_SECONDS_BEFORE_MODEL)
+    else:
+        whole = SEARCH_SECONDS if bounds.timeout == DEFAULT_TIMEOUT else bounds.timeout
+    return whole if parts == 1 else min(whole, max(PART_LEAST, PARTS_TAKE * whole / parts))
 
 
 _NOT_FOUND = (
+    VerdictKind.NO_CHANGE,
     VerdictKind.NO_PATCH,
     VerdictKind.UNFIXED,
     VerdictKind.REGRESSED,
@@ -255,6 +269,11 @@ def unrepaired(
         if all(r.agent == "search" and r.verdict.kind in _NOT_FOUND for r in some)
     ]
     return frozenset(g for g in failed if len({t.partition("[")[0] for t in g}) > 1)
+
+
+def new_doubt(failed: Collection[frozenset[str]], doubted: Collection[frozenset[str]]) -> bool:
+    """Whether any of these failures were believed to be one until now; parts of a unit already doubted are not taken apart again."""
+    return any(not any(group <= known for known in doubted) for group in failed)
 
 
 def after_round(

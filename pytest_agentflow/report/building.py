@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import pairwise
 from typing import Any
 
 from pytest_agentflow.core.budget import PROBE, Caps, Ledger
@@ -74,7 +75,16 @@ def _rounds(events: Sequence[Event]) -> tuple[Round, ...]:
         data = event.get("data") or {}
         if "round" in data:  # a resumed run may say the same thing again: the last word counts
             by_round[int(data["round"])][str(event.get("event"))] = data
-    return tuple(_round(number, by_round[number]) for number in sorted(by_round))
+    numbers = sorted(by_round)
+    for before, number in pairwise(numbers):
+        # A round that starts from the tree of the one before is not measured again: what was found there holds.
+        if "planned" in by_round[number]:
+            by_round[number] = {**_found(by_round[before]), **by_round[number]}
+    return tuple(_round(number, by_round[number]) for number in numbers)
+
+
+def _found(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {stage: said[stage] for stage in ("observed", "triaged") if stage in said}
 
 
 def _round(number: int, said: Mapping[str, Mapping[str, Any]]) -> Round:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pytest_agentflow.adapters import snapshot
@@ -30,10 +30,16 @@ def plan(
     clusters: Sequence[Cluster],
     flaky: int,
     coverage: CoverageMap,
+    doubted: Collection[frozenset[str]] = (),
+    tried: Collection[str] = (),
 ) -> tuple[Attempt, ...]:
-    """The round's first attempts; `plan.json` and the journal hold what they are and why."""
+    """The round's first attempts; `plan.json` and the journal hold what they are and why.
+
+    What an earlier round tried on this very tree (`tried` holds the keys) would end as it did: it is not made again.
+    """
     neighbours = {c.id: _neighbours(c, observation, coverage) for c in clusters}
-    attempts = list(first_attempts(number, clusters, observation, neighbours, run.bounds))
+    made = first_attempts(number, clusters, observation, neighbours, run.bounds, doubted)
+    attempts = [a for a in made if a.key not in tried]
     run.plugins.hook.pytest_agentflow_modify_attempts(attempts=attempts)
     answers = _questions(run, observation, clusters, flaky, coverage)
     write_json(run.directory / "plan.json", plan_document(run.id, clusters, answers))

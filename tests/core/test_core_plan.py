@@ -28,6 +28,7 @@ from pytest_agentflow.core.plan import (
     best,
     first_attempts,
     follow_up,
+    new_doubt,
     pass_rate,
     reaches,
     split,
@@ -199,3 +200,18 @@ def test_a_round_in_which_nothing_went_in_ends_the_loop_unless_a_doubt_is_new() 
     assert after_round(nothing, failed, None) is StopReason.STAGNATED
     assert after_round(nothing, failed, None, doubts=True) is None
     assert after_round(nothing, failed, "attempts", doubts=True) is StopReason.ATTEMPTS
+
+
+def test_parts_of_what_was_doubted_before_are_no_new_doubt() -> None:
+    assert new_doubt([frozenset("ab")], ())
+    assert not new_doubt([frozenset("ab")], [frozenset("abc")])
+    assert not new_doubt((), ())
+
+
+def test_parts_of_a_doubted_unit_share_the_time_that_twice_a_whole_one_has() -> None:
+    seen, bounds = observation(a="failed", b="failed", c="failed", d="failed"), Bounds(("search",))
+    parts = [Cluster(f"c{n}", (test,), ()) for n, test in enumerate("abcd", 1)]
+    whole = [made.timeout for made in first_attempts(2, parts, seen, {}, bounds)]
+    shared = [made.timeout for made in first_attempts(2, parts, seen, {}, bounds, [frozenset("abc")])]
+    assert whole == [90.0] * 4
+    assert shared == [60.0, 60.0, 60.0, 90.0]

@@ -186,3 +186,45 @@ def test_edits_of_the_user_during_the_run_are_never_overwritten(calc) -> None:
     assert (calc.top / "calc.py").read_text() == mine
     assert process.returncode == 1, out
     assert "agentflow/" in out
+
+
+SHOP = """\
+def price(x):
+    return f"lost {x}"
+
+
+def gross(x):
+    y = price(x)
+    return y
+
+
+def net(x):
+    z = price(x)
+    return z
+"""
+TEST_SHOP = """\
+import shop
+
+
+def test_gross():
+    assert shop.gross(7) == 113.25
+
+
+def test_net():
+    assert shop.net(9) == 77.125
+"""
+
+
+def test_failures_that_nothing_repairs_together_are_tried_apart_and_the_run_ends(empty) -> None:
+    """Nothing goes in, so the second round starts from the same tree as the first, and says the same rate."""
+    empty.write("shop.py", SHOP)
+    empty.write("test_shop.py", TEST_SHOP)
+    empty.commit()
+    before = empty.state()
+    done = empty.pytest("--agent-fix", "--agent-attempt-timeout", "20")
+    assert done.code == 1, done
+    assert "round 1 plan: 1 attempt" in done.out
+    assert "round 2 plan: 2 attempts" in done.out
+    assert done.out.count("  0/2 ") == 2, done.out
+    assert "stagnated" in done.out
+    assert empty.state() == before
