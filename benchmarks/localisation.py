@@ -3,7 +3,6 @@
     python benchmarks/localisation.py seed PROJECT_DIR... --work DIR --per 5    plant bugs, record, keep what was observed
     python benchmarks/localisation.py quixbugs CHECKOUT --work DIR
     python benchmarks/localisation.py rank DIR...                               rank everything kept there, print the tables
-    python benchmarks/localisation.py fauxpy DIR... --python PY                 run FauxPy 0.7.0 on the same trees
 
 Ranks are expected ranks within ties. A project directory is an unpacked source distribution.
 """
