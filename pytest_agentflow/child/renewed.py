@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 # What `iter()` gives for a container: a copy of it goes on by itself. Generators, `zip` and `map` cannot be copied so.
-_ITERATORS = tuple(type(iter(empty)) for empty in ([], (), "", b"", {}, set(), range(0)))
+_CONTAINERS: tuple[Iterable[Any], ...] = ([], (), "", b"", {}, set(), range(0))
+_ITERATORS = tuple(type(iter(empty)) for empty in _CONTAINERS)
 
 
 class Renewed:
