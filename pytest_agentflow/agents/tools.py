@@ -175,7 +175,8 @@ class ToolBox:
         if arguments.get("restart"):
             return "every command already runs in a fresh shell"
         command = _text(arguments, "command")
-        home = Path(tempfile.mkdtemp(prefix="agentflow-shell-"))
+        # Below the attempt's own scratch: what is killed between here and its removal goes with the run.
+        home = Path(tempfile.mkdtemp(prefix="shell-", dir=self.brief.config.get("scratch")))
         try:
             process = self.bench.sandboxed(
                 ["bash", "-c", command],
