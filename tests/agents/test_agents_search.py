@@ -251,6 +251,95 @@ def test_a_template_offers_the_repair(code: str, wanted: str, kind: str) -> None
     assert wanted_text in offered, sorted(offered)[:20]
 
 
+def offered(code: str, line: int, awaited: tuple[str, ...] = ()) -> list[str]:
+    """What is tried around a line, in order."""
+    source = Source("m.py", code.encode())
+    scores = {("m.py", n): 1.0 for n in range(line - 1, line + 2)}
+    return [source.patched(r.edits).decode() for r in generate({"m.py": source}, scores, awaited=awaited)]
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "wanted"),
+    [
+        ("def f(seq):\n    if not isinstance(seq, list):\n        return None\n    return seq[0]\n\n\n"
+         "def g(other):\n    return other[1]\n", 8,
+         "def g(other):\n    if not isinstance(other, list):\n        return None\n    return other[1]\n"),
+        ("def g(key):\n    kept[key] = key + 1\n    return kept[key]\n", 2,
+         "def g(key):\n    if key in kept:\n        return kept[key]\n    kept[key] = key + 1\n    return kept[key]\n"),
+        ("def g(a):\n    n = a.find('x')\n    return a[:n]\n", 3,
+         "def g(a):\n    n = a.find('x')\n    if n == -1:\n        return a\n    return a[:n]\n"),
+        ("def g(a):\n    n = look(a)\n    return work(a)\n", 3,
+         "def g(a):\n    n = look(a)\n    if n is not None:\n        return n\n    return work(a)\n"),
+    ],
+    ids=["of a function that is alike", "what was kept", "nothing was found", "already there"],
+)  # fmt: skip
+def test_a_guard_is_made_of_what_stands_around(code: str, line: int, wanted: str) -> None:
+    assert any(text.endswith(wanted) for text in offered(code, line))
+
+
+@pytest.mark.parametrize(
+    ("check", "error"),
+    [("n < 0", "ValueError"), ("not isinstance(n, int)", "TypeError"), ("not n", "ValueError")],
+)
+def test_an_exception_that_a_test_waited_for_is_raised_early_in_the_queue(check: str, error: str) -> None:
+    code = "def g(n: int):\n    total = n + 1\n    return total\n"
+    wanted = f'    if {check}:\n        raise {error}(f"invalid n: {{n!r}}")\n'
+    assert any(wanted in text for text in offered(code, 2, (error,))[:60])
+    assert not any(wanted in text for text in offered(code, 2))
+
+
+def test_an_exception_that_the_docstring_announces_and_nothing_raises_is_raised() -> None:
+    code = 'def g(n):\n    """One more; raises ValueError for a negative number."""\n    return n + 1\n'
+    assert any(
+        '    if n < 0:\n        raise ValueError(f"invalid n: {n!r}")\n' in text for text in offered(code, 3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("a.size > 1", "a is not None and a.size > 1"),
+        ("a[0] == b", "len(a) > 0 and a[0] == b"),
+        ("a is None", "a is None or b is None"),
+        ("a > LIMIT", "a > LIMIT and b > LIMIT"),
+    ],
+)
+def test_a_clause_that_protects_the_rest_or_asks_the_same_of_another_name_is_joined(
+    condition: str, wanted: str
+) -> None:
+    code = f"def g(a, b):\n    if {condition}:\n        return a\n    return b\n"
+    assert any(f"    if {wanted}:\n" in text for text in offered(code, 2)[:300])
+
+
+@pytest.mark.parametrize(
+    ("statement", "wanted"),
+    [
+        ("door", "door.close()"),
+        ("return look(a)", "return look(a).strip()"),
+        ("Pair(a, note=1)", "Pair(a, b, note=1)"),
+    ],
+)
+def test_a_call_that_lost_its_method_or_an_argument_gets_one(statement: str, wanted: str) -> None:
+    code = "class Pair:\n    def __init__(self, a, b, note):\n        self.a = a\n\n\n"
+    code += f"def g(a, b, door):\n    door.open()\n    {statement}\n"
+    assert any(text.endswith(f"    {wanted}\n") for text in offered(code, 8))
+
+
+def test_a_value_that_other_functions_return_is_returned_here() -> None:
+    code = "store = {}\n\n\ndef f(a):\n    return store.setdefault(a, 1)\n\n\ndef g(a):\n    return a\n"
+    assert any(text.endswith("def g(a):\n    return store.setdefault(a, 1)\n") for text in offered(code, 9))
+
+
+def test_what_nothing_reads_any_more_is_read_early() -> None:
+    code = "def g(a, b{}):\n    total = a + b\n    return total + a\n"
+    used, forgotten = (offered(code.format(more), 3) for more in ("", ", c"))
+    places = (
+        used.index("def g(a, b):\n    total = a + b\n    return total + b\n"),
+        forgotten.index("def g(a, b, c):\n    total = a + b\n    return total + c\n"),
+    )
+    assert places[1] < places[0]
+
+
 def test_a_mutable_default_becomes_none_and_a_fresh_value() -> None:
     source = Source("m.py", b"def g(a, b=[]):\n    b.append(a)\n    return b\n")
     offered = {source.patched(r.edits) for r in generate({"m.py": source}, {("m.py", 2): 1.0})}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_agentflow.agents.search.choose import best_first, damage, unfamiliar
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
-from pytest_agentflow.agents.search.guidance import LIKELIER, likelier
+from pytest_agentflow.agents.search.guidance import LIKELIER, awaited, likelier
 from pytest_agentflow.agents.search.order import Ranked, generate
 from pytest_agentflow.agents.search.screening import Trial
 from pytest_agentflow.core.model import Failure
@@ -106,6 +107,16 @@ def test_the_difference_between_what_came_and_what_was_expected_names_kinds_of_e
 def test_an_exception_names_kinds_and_so_does_a_test_that_never_ended() -> None:
     assert "loop-bound" in likelier(["t"], {"t": Failure("call", "IndexError", "list index out of range")})
     assert "comparison" in likelier(["t"], {})
+
+
+def test_exceptions_that_tests_waited_for_are_read_from_the_message_or_the_test(tmp_path: Path) -> None:
+    (tmp_path / "test_m.py").write_text("def test_f():\n    with pytest.raises(m.Refused):\n        f()\n")
+    failures = {
+        "test_m.py::test_f": Failure("call", "AttributeError", "no attribute"),
+        "test_m.py::test_g": Failure("call", "Failed", "DID NOT RAISE <class 'lib.errors.Wrong'>"),
+        "test_m.py::test_h": Failure("call", "Failed", "DID NOT RAISE <class 'lib.errors.Wrong'>"),
+    }
+    assert awaited(tmp_path, list(failures), failures) == ("Wrong", "Refused")
 
 
 def test_a_kind_counts_only_when_at_least_half_of_the_failures_point_to_it() -> None:
