@@ -161,6 +161,9 @@ def test_a_server_that_changes_what_tests_do_is_not_used(tmp_path: Path) -> None
 
 
 LIBRARY = """\
+import functools
+
+
 def load_text(path, *, encoding="utf-8"):
     return f"{path}:{encoding}"
 
@@ -168,6 +171,28 @@ def load_text(path, *, encoding="utf-8"):
 class Client:
     def fetch(self, url, timeout=1):
         return url, timeout
+
+
+class Text:
+    def __init__(self, text):
+        self.text = text
+
+    def joined(self, other):
+        return f"{self.text}:{other}"
+
+
+def deprecated(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        name = function.__name__
+        raise DeprecationWarning(f"Function 'lib.{name}' is deprecated. Use the respective 'lib.Text.{name}' instead.")
+
+    return wrapper
+
+
+@deprecated
+def joined(text, other):
+    return Text(text).joined(other)
 """
 
 
@@ -186,10 +211,18 @@ class Client:
         ("import lib\n\n\ndef use():\n    return lib.Client().get('a:utf-8')[0]\n", ".fetch("),
         ("from lib import read_text\n\n\ndef use():\n    return read_text('a')\n", "load_text as read_text"),
         ("from lib import helper\n\n\ndef use():\n    return helper('a')\n", "from lib.inner import helper"),
+        (
+            "import lib\n\n\ndef use():\n    return lib.joined('a', 'utf-8')\n",
+            "lib.Text('a').joined('utf-8')",
+        ),
+        (
+            "from lib import joined\n\n\ndef use():\n    return joined('a', 'utf-8')\n",
+            "from lib import Text\n",
+        ),
     ],
 )
 def test_an_api_that_changed_is_repaired_from_the_exception(tmp_path: Path, old: str, new: str) -> None:
-    """Renamed functions, methods, keywords and imports; arguments that became keyword-only; names that moved."""
+    """Renamed functions, methods, keywords and imports; arguments that became keyword-only; names that moved; deprecated functions."""
     test = "from app import use\n\n\ndef test_use():\n    assert use() == 'a:utf-8'\n"
     tree = project(tmp_path, app=old, test_app=test)
     (tree / "lib").mkdir()

@@ -109,7 +109,7 @@ def _made(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     exits = _exits(ctx, node)[:WAYS_OUT]
     for n, check in enumerate(_checks(ctx, node)[:CHECKS]):
         for m, leave in enumerate(exits):
-            weight = 0.2 / (1 + 0.2 * m) / (1 + 0.1 * n)
+            weight = 0.13 / (1 + 0.2 * m) / (1 + 0.1 * n)
             yield ctx.before(node, f"if {check}:\n    {leave}", "missing-guard", weight)
 
 
