@@ -178,3 +178,15 @@ def test_of_two_patches_the_one_that_reads_like_the_rest_of_its_file_is_offered_
     source, strange = patch(code, "time < item.expires", "time > item.expires", kind="comparison")
     assert best_first([strange, natural], {"m.py": source})[0] is natural
     assert unfamiliar(strange, {"m.py": source}) == 1.0
+
+
+def test_a_patch_that_is_far_less_likely_than_the_best_is_not_offered_beside_it() -> None:
+    source = Source("m.py", b"def f(a):\n    return old(a) > 0\n")
+    start = source.text.index("old(a) > 0")
+
+    def trial(cost: float, text: str) -> Trial:
+        edits = (Edit("m.py", start, start + 10, text, "upgraded-api", 2),)
+        return Trial(edits, cost, {"m.py": source.patched(edits)})
+
+    suggested, close, far = trial(-6.0, "new(a) > 0"), trial(-4.0, "newer(a) > 0"), trial(2.0, "a")
+    assert best_first([far, suggested, close], {"m.py": source}) == [suggested, close]
