@@ -310,6 +310,14 @@ def test_a_guard_is_made_of_what_stands_around(code: str, line: int, wanted: str
     assert any(text.endswith(wanted) for text in offered(code, line))
 
 
+def test_a_value_that_was_just_come_by_is_checked_before_it_is_used() -> None:
+    code = (
+        "def g(item, key):\n    found = look(key)\n    key, value = found\n    work(value)\n    return item\n"
+    )
+    wanted = "    found = look(key)\n    if found is None:\n        return item\n    key, value = found\n"
+    assert any(wanted in text for text in offered(code, 3)[:100])
+
+
 @pytest.mark.parametrize(
     ("check", "error"),
     [("n < 0", "ValueError"), ("not isinstance(n, int)", "TypeError"), ("not n", "ValueError")],

@@ -24,6 +24,7 @@ SUSPECT = {
     "missing-guard": 1.0,
     "raising-guard": 1.0,
     "returning-guard": 1.0,
+    "usual-guard": 1.0,
     "borrowed-guard": 0.8,
     "wrong-return": 0.8,
     "expression-for-name": 0.5,

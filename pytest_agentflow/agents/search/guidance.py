@@ -65,6 +65,7 @@ UNCHECKED = (
     "borrowed-guard",
     "raising-guard",
     "returning-guard",
+    "usual-guard",
     "protecting-condition",
     "none-check",
     "missing-condition",

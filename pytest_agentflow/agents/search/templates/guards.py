@@ -12,7 +12,7 @@ from pytest_agentflow.agents.search.edits import Edit
 from pytest_agentflow.agents.search.templates.places import in_loop, inside, previous, subjects_at
 
 BORROWED = 40  # guards of elsewhere that are tried at a place
-CHECKS, WAYS_OUT = 70, 14  # made guards at a place are every check with every way out
+CHECKS, WAYS_OUT, USUAL = 70, 14, 5  # made guards at a place are every check with every way out
 CONSTANTS = ("True", "False", "[]", '""', "0")
 
 
@@ -107,10 +107,32 @@ def _made(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     for n, (check, name) in enumerate(_handed_back(ctx, node)):
         yield ctx.before(node, f"if {check}:\n    return {name}", "returning-guard", 0.25 / (1 + 0.2 * n))
     exits = _exits(ctx, node)[:WAYS_OUT]
+    for n, name in enumerate(_unchecked(ctx, node)):
+        for m, leave in enumerate(exits[:USUAL]):
+            for check, likely in ((f"{name} is None", 0.35), (f"not {name}", 0.25)):
+                weight = likely / (1 + 0.25 * m) / (1 + 0.5 * n)
+                yield ctx.before(node, f"if {check}:\n    {leave}", "usual-guard", weight)
     for n, check in enumerate(_checks(ctx, node)[:CHECKS]):
         for m, leave in enumerate(exits):
             weight = 0.13 / (1 + 0.2 * m) / (1 + 0.1 * n)
             yield ctx.before(node, f"if {check}:\n    {leave}", "missing-guard", weight)
+
+
+def _unchecked(ctx: Context, node: ast.stmt) -> list[str]:
+    """What is usually checked here: values that the statement before came by, and at the top of a function its parameters."""
+    before = previous(ctx, node)
+    if isinstance(before, ast.Assign):
+        return [
+            t.id
+            for t in before.targets
+            if isinstance(t, ast.Name) and not isinstance(before.value, ast.Constant)
+        ]
+    top = before is None or (isinstance(before, ast.Expr) and isinstance(before.value, ast.Constant))
+    return (
+        [p for p in ctx.params if p not in ("self", "cls")][:2]
+        if top and ctx.parent(node) is ctx.scope
+        else []
+    )
 
 
 def _handed_back(ctx: Context, node: ast.stmt) -> list[tuple[str, str]]:
