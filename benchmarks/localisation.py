@@ -3,7 +3,7 @@
     python benchmarks/localisation.py seed PROJECT_DIR... --work DIR --per 5    plant bugs, record, keep what was observed
     python benchmarks/localisation.py quixbugs CHECKOUT --work DIR
     python benchmarks/localisation.py rank DIR...                               rank everything kept there, print the tables
-    python benchmarks/localisation.py fauxpy DIR... --python PY                 run FauxPy 0.7.0 on the same trees
+    python benchmarks/localisation.py several DIR... --projects DIR --bugs 2 --per 30    some of these bugs at once: the clusters
 
 Ranks are expected ranks within ties. A project directory is an unpacked source distribution.
 """
@@ -17,9 +17,11 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations, permutations
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -352,37 +354,51 @@ def report(directories: Sequence[Path], verbose: bool) -> None:
     )
 
 
-def several(directories: Sequence[Path], work: Path, python: str, most: int) -> None:
-    """Two bugs of one project at once: do the clusters match the bugs?"""
-    found = cases_in(directories)
-    pairs = [
-        (a, b)
-        for n, a in enumerate(found)
-        for b in found[n + 1 :]
-        if a.name.split(" ")[0] == b.name.split(" ")[0] and a.truth[0][0] != b.truth[0][0]
+def several(
+    directories: Sequence[Path], projects: Path, work: Path, python: str, bugs: int, most: int
+) -> None:
+    """Some bugs of one project, in different functions, at once: is there one cluster for each?"""
+    found = [(case, _units(case)) for case in cases_in(directories)]
+    groups = [
+        [case for case, _ in group]
+        for group in combinations(found, bugs)
+        if len({case.name.split(" ")[0] for case, _ in group}) == 1
+        and len(set().union(*(units for _, units in group))) == sum(len(units) for _, units in group)
     ]
-    random.Random(1).shuffle(pairs)
-    good = 0
-    for count, (a, b) in enumerate(pairs[:most], 1):
-        tree = work / ".several"
-        shutil.rmtree(tree, ignore_errors=True)
-        shutil.copytree(a.tree, tree, ignore=IGNORED)
-        path = b.truth[0][0]
-        shutil.copy(b.tree / path, tree / path)
-        _, seen, recorded = observe(tree, work / ".scratch-several", python, timeout=120)
-        of_a, of_b = set(a.observation.failing), set(b.observation.failing)
-        targets = tuple(t for t in seen.failing if t in of_a | of_b)
+    random.Random(1).shuffle(groups)
+    tree, good, count = work / ".several", 0, 0
+    for group in groups[:most]:
+        if not _together(group, projects / group[0].name.split(" ")[0], tree):
+            continue
+        _, seen, recorded = observe(tree, work / ".scratch-several", python, timeout=180, stall=20)
+        failing = [set(case.observation.failing) for case in group]
+        targets = tuple(t for t in seen.failing if t in set().union(*failing))
         clusters = [set(c.targets) for c in stage.localise(seen, recorded, tree, None, targets)]
-        matched = len(clusters) == 2 and (
-            (clusters[0] <= of_a and clusters[1] <= of_b) or (clusters[0] <= of_b and clusters[1] <= of_a)
+        matched = len(clusters) == bugs and any(
+            all(c <= f for c, f in zip(clusters, order, strict=True)) for order in permutations(failing)
         )
-        good += matched
-        sizes = [len(c) for c in clusters]
+        good, count = good + matched, count + 1
         print(
-            f"{a.name} + {b.name}: {len(of_a)} + {len(of_b)} failing, clusters {sizes} {'match' if matched else 'NO'}",
+            f"{' + '.join(c.name for c in group)}: {[len(f) for f in failing]} failing, clusters {[len(c) for c in clusters]} {'match' if matched else 'NO'}; so far {good}/{count}",
             flush=True,
         )
-        print(f"matched so far: {good}/{count}", flush=True)
+
+
+def _units(case: Case) -> set[tuple[str, int]]:
+    _, _, sources, _ = prepare(case)
+    return truth(case, sources)[1]
+
+
+def _together(group: Sequence[Case], original: Path, tree: Path) -> bool:
+    """The tree with all of their edits; False where two of them touch the same lines."""
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(group[0].tree, tree, ignore=IGNORED)
+    for case in group[1:]:
+        path = case.truth[0][0]
+        files = [str(where / path) for where in (tree, original, case.tree)]
+        if subprocess.run(["git", "merge-file", *files], capture_output=True, check=False).returncode:
+            return False
+    return True
 
 
 def main() -> None:
@@ -392,7 +408,9 @@ def main() -> None:
     parser.add_argument("job", choices=["seed", "quixbugs", "several", "rank"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, default=Path("localisation-work"))
-    parser.add_argument("--per", type=int, default=5)
+    parser.add_argument("--per", type=int, default=5, help="bugs per project; cases of several bugs in all")
+    parser.add_argument("--bugs", type=int, default=2, help="how many at once")
+    parser.add_argument("--projects", type=Path, help="where the unpacked originals are, one directory each")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-v", "--verbose", action="store_true")
@@ -402,7 +420,8 @@ def main() -> None:
         for project in args.paths:
             seed_project(project.resolve(), args.work.resolve(), args.per, args.python, args.seed)
     elif args.job == "several":
-        several(args.paths, args.work.resolve(), args.python, args.per)
+        args.work.mkdir(parents=True, exist_ok=True)
+        several(args.paths, args.projects, args.work.resolve(), args.python, args.bugs, args.per)
     elif args.job == "quixbugs":
         args.work.mkdir(parents=True, exist_ok=True)
         quixbugs(args.paths[0].resolve(), args.work.resolve(), args.python)

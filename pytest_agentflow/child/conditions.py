@@ -25,6 +25,7 @@ import pytest
 
 from pytest_agentflow.child.load import pin, start_load, stop_load
 from pytest_agentflow.core.conditions import Conditions
+from pytest_agentflow.core.entropy import reader
 
 VARIABLE = "AGENTFLOW_CONDITIONS"
 
@@ -111,8 +112,7 @@ def index_holders() -> None:
 def set_entropy(seed: int) -> None:
     """Let the operating system's randomness come from a seeded stream: uuid4, secrets and SystemRandom read it."""
     _seed(_stream, f"entropy {seed}")
-    if os.urandom is _system_entropy:
-        replace(_system_entropy, _stream.randbytes)
+    replace(_system_entropy, reader(seed, _stream.randbytes))
 
 
 def set_clock(start: float) -> None:

@@ -19,6 +19,7 @@ import pytest
 from _pytest.assertion import rewrite
 from _pytest.runner import runtestprotocol
 
+from pytest_agentflow.child.renewed import Renewed
 from pytest_agentflow.core.outcomes import to_top_level
 from pytest_agentflow.core.twinning import OPPOSITES, Site, turn
 
@@ -124,6 +125,8 @@ class Twins:
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         _State.active, _State.reached = None, {}
+        renewed = Renewed(item)
+        renewed.renew()
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -140,6 +143,7 @@ class Twins:
                 if time.monotonic() > self.deadline and told["sites"]:
                     told["left_out"] += 1
                     continue
+                renewed.renew()
                 outcome = self._twin(item, nextitem, real, site, mode)
                 told["sites"].append({"line": site.first, "mode": mode, "result": outcome})
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

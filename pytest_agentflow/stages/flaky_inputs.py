@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_agentflow.core.entropy import GOLDEN
 from pytest_agentflow.core.flaky import Category, FlakyRecord
 from pytest_agentflow.core.flaky_causes import clock_kind, refine
 from pytest_agentflow.core.flaky_table import Sight
 from pytest_agentflow.stages.flaky_evidence import alone, made, steady
 from pytest_agentflow.stages.flaky_lab import PINNED, Lab
-from pytest_agentflow.stages.flaky_spread import GOLDEN
 
 SECONDS = tuple(
     60 * (n * GOLDEN % 1) for n in range(15)

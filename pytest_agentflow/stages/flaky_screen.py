@@ -23,6 +23,8 @@ from pytest_agentflow.stages.flaky_lab import MOST_KILLERS, Lab
 from pytest_agentflow.stages.flaky_spread import spread_orders
 
 SHUFFLES = 7
+PART = 200  # tests of an order where the whole suite does not fit
+ALONE, ORDERS = "each test alone", "permuted orders"  # what is not reached is said under these names
 CHANCE_FIRST, CHANCE_ROUNDS = 3, 24
 MOST_CHANCE = 300  # runs that show p = 0.01 with 95 % confidence
 BATCH = 10  # seeds that a test is run with in one process
@@ -84,10 +86,10 @@ def _again(lab: Lab, second: Sequence[Sight]) -> None:
 
 
 def alone(lab: Lab) -> None:
-    """Each test alone, twice in one process."""
+    """Each test that was not run alone yet, twice in one process."""
     lab.progress("alone, and twice in one process")
-    for test in [t for t in lab.tests if t not in lab.killers]:
-        if not lab.reach("each test alone", 2):
+    for test in [t for t in lab.tests if t not in lab.killers and not lab.table.of(t, "alone")]:
+        if not lab.reach(ALONE, 2):
             return
         lab.run([lab.job((test, test), "alone")])
 
@@ -95,8 +97,27 @@ def alone(lab: Lab) -> None:
 def orders(lab: Lab) -> None:
     lab.progress("reversed and permuted")
     for order in spread_orders(lab.tests, lab.random, SHUFFLES):
-        if lab.reach("permuted orders", len(order)):
+        if lab.reach(ORDERS, len(order)):
             lab.whole(order, "order")
+
+
+def unscreened(lab: Lab) -> bool:
+    """Whether the screening's share of the budget ended before every test was run alone, and in every order."""
+    return ALONE in lab.skipped or ORDERS in lab.skipped
+
+
+def screen_on(lab: Lab) -> None:
+    """What is `unscreened`, as far as the rest goes: a suite of thousands with few suspects leaves much of it."""
+    if ALONE in lab.skipped:
+        lab.skipped.remove(ALONE)
+        alone(lab)
+    if ORDERS in lab.skipped:
+        lab.progress("parts of the suite, permuted")
+        mixed = lab.random.sample(lab.tests, len(lab.tests))
+        for first in range(0, len(mixed), PART):
+            if not lab.left(PART):
+                return
+            lab.whole(mixed[first : first + PART], "order")
 
 
 def chance(lab: Lab, first: int, last: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bisect
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-GOLDEN = 0.6180339887498949  # steps of the golden ratio cover a range evenly, however many are made
+from pytest_agentflow.core.entropy import GOLDEN, SPREAD_FROM, place
+
 SEEDS = 4096  # to choose from
 
 
@@ -38,15 +39,8 @@ def spread_seeds(n: int) -> list[tuple[int, int]]:
 
     A failure that hangs on the first draw is met after about 1/p of them, where seeds taken at random need three times as many.
     """
-    seeds = _by_draw(lambda seed: random.Random(seed).getrandbits(32) / 2**32)
-    streams = _by_draw(lambda seed: random.Random(f"entropy {seed}").getrandbits(32) / 2**32)
-    ends = [x for edge in (0.002, 0.007, 0.02, 0.04) for x in (edge, 1 - edge)]
-    places = [*ends, *(k * GOLDEN % 1 for k in range(1, n + 1))][:n]
-    return [(_nearest(seeds, at), _nearest(streams, at)) for at in places]
-
-
-def _by_draw(draw: Callable[[int], float]) -> list[tuple[float, int]]:
-    return sorted((draw(seed), seed) for seed in range(1000, 1000 + SEEDS))
+    seeds = sorted((random.Random(seed).getrandbits(32) / 2**32, seed) for seed in range(1000, 1000 + SEEDS))
+    return [(_nearest(seeds, place(k)), SPREAD_FROM + k) for k in range(n)]
 
 
 def _nearest(found: list[tuple[float, int]], at: float) -> int:

@@ -16,13 +16,13 @@ from pytest_agentflow.core.triage_budget import Budget
 from pytest_agentflow.stages.flaky_diagnose import diagnose, suspects
 from pytest_agentflow.stages.flaky_lab import Lab
 from pytest_agentflow.stages.flaky_order import complete
-from pytest_agentflow.stages.flaky_screen import screen, spend_the_rest
+from pytest_agentflow.stages.flaky_screen import screen, screen_on, spend_the_rest, unscreened
 
 TIMELINE = 160  # runs shown per flaky test
 # Plain runs per flaky test, apart from those that looked for failures: what the budget allows.
 FEWEST, MOST = 10, 20
 # Shares of the budget by which a stage has to end, so that what follows it can be done.
-SCREENING, DIAGNOSIS, SEARCHING = 0.6, 0.9, 0.985
+SCREENING, DIAGNOSIS, SCREENING_ON, SEARCHING = 0.6, 0.9, 0.95, 0.985
 MEASURED = {
     Category.RNG_UNSEEDED,
     Category.RANDOMNESS,
@@ -54,16 +54,24 @@ def run_triage(
         screen(lab)
         lab.progress("diagnosis")
         lab.share = DIAGNOSIS
-        records = complete(lab, [r for t in suspects(lab) if (r := diagnose(lab, t))])
-        lab.share, lab.kept = SEARCHING, FEWEST * len(_measurable(records))
+        records = complete(lab, _diagnosed(lab, ()))
+        lab.share, lab.kept = SCREENING_ON, FEWEST * len(_measurable(records))
+        if unscreened(lab):
+            screen_on(lab)
+            records += complete(lab, _diagnosed(lab, records))
+        lab.share = SEARCHING
         spend_the_rest(lab)
         lab.share = 1.0
-        known = {r.nodeid for r in records}
-        records += [r for t in suspects(lab) if t not in known and (r := diagnose(lab, t))]
+        records += _diagnosed(lab, records)
         lab.kept = 0
         return report(lab, share_causes(lab, sample(lab, records)))
     finally:
         lab.close()
+
+
+def _diagnosed(lab: Lab, known: Sequence[FlakyRecord]) -> list[FlakyRecord]:
+    done = {r.nodeid for r in known}
+    return [r for t in suspects(lab) if t not in done and (r := diagnose(lab, t))]
 
 
 def share_causes(lab: Lab, records: Sequence[FlakyRecord]) -> list[FlakyRecord]:

@@ -11,8 +11,7 @@ from pytest_agentflow.stages.flaky_spread import clock_points, spread_orders, sp
 def test_a_hundred_seeds_meet_every_fiftieth_part_of_the_first_draw() -> None:
     seeds = spread_seeds(108)
     assert {int(random.Random(seed).random() * 50) for seed, _ in seeds} == set(range(50))
-    streams = [random.Random(f"entropy {stream}").randbytes(4) for _, stream in seeds]
-    assert {int(int.from_bytes(b, "little") / 2**32 * 50) for b in streams} == set(range(50))
+    assert len({stream for _, stream in seeds}) == 108
 
 
 def test_a_dozen_moments_fall_into_every_quarter_of_the_day_the_hour_and_the_minute() -> None:

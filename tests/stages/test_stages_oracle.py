@@ -81,6 +81,44 @@ def test_an_altered_literal_is_reported_as_contradiction_with_the_test_that_obje
     assert "then tests/test_shop.py::" in verdict.reason
 
 
+ONE_SHOT: dict[str, Any] = {
+    "calc.py": "def f(a):\n    return a - 1\n",
+    "tests/test_calc.py": """\
+from contextlib import contextmanager
+
+import pytest
+
+from calc import f
+
+
+@contextmanager
+def gives(item):
+    yield item
+
+
+@pytest.mark.parametrize(
+    ("a", "expectation"),
+    [(2, gives(3)), (3, gives(4)), (7, gives(8)), ("x", pytest.raises(TypeError))],
+)
+def test_f(a, expectation):
+    with expectation as expected:
+        assert f(a) == expected
+
+
+@pytest.mark.parametrize(("a", "left"), [(4, iter([5, 6])), (8, iter([9, 10]))])
+def test_next(a, left):
+    assert f(a) == next(left)
+""",
+}
+
+
+def test_parameters_that_work_once_only_are_no_reason_to_refuse() -> None:
+    with case(ONE_SHOT) as made:
+        right = made.patch({"calc.py": "def f(a):\n    return a + 1\n"})
+        verdict = judge(gather(made.attempt(), right, made.context()))
+    assert verdict.kind is VerdictKind.PLAUSIBLE, verdict
+
+
 ALONE: dict[str, Any] = {
     "calc.py": "def f(a):\n    return a - 1\n",
     "tests/test_calc.py": "from calc import f\n\n\ndef test_f():\n    assert f(2) == 3\n",
