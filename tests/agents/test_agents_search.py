@@ -161,6 +161,9 @@ def test_a_server_that_changes_what_tests_do_is_not_used(tmp_path: Path) -> None
 
 
 LIBRARY = """\
+import functools
+
+
 def load_text(path, *, encoding="utf-8"):
     return f"{path}:{encoding}"
 
@@ -168,6 +171,28 @@ def load_text(path, *, encoding="utf-8"):
 class Client:
     def fetch(self, url, timeout=1):
         return url, timeout
+
+
+class Text:
+    def __init__(self, text):
+        self.text = text
+
+    def joined(self, other):
+        return f"{self.text}:{other}"
+
+
+def deprecated(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        name = function.__name__
+        raise DeprecationWarning(f"Function 'lib.{name}' is deprecated. Use the respective 'lib.Text.{name}' instead.")
+
+    return wrapper
+
+
+@deprecated
+def joined(text, other):
+    return Text(text).joined(other)
 """
 
 
@@ -186,10 +211,18 @@ class Client:
         ("import lib\n\n\ndef use():\n    return lib.Client().get('a:utf-8')[0]\n", ".fetch("),
         ("from lib import read_text\n\n\ndef use():\n    return read_text('a')\n", "load_text as read_text"),
         ("from lib import helper\n\n\ndef use():\n    return helper('a')\n", "from lib.inner import helper"),
+        (
+            "import lib\n\n\ndef use():\n    return lib.joined('a', 'utf-8')\n",
+            "lib.Text('a').joined('utf-8')",
+        ),
+        (
+            "from lib import joined\n\n\ndef use():\n    return joined('a', 'utf-8')\n",
+            "from lib import Text\n",
+        ),
     ],
 )
 def test_an_api_that_changed_is_repaired_from_the_exception(tmp_path: Path, old: str, new: str) -> None:
-    """Renamed functions, methods, keywords and imports; arguments that became keyword-only; names that moved."""
+    """Renamed functions, methods, keywords and imports; arguments that became keyword-only; names that moved; deprecated functions."""
     test = "from app import use\n\n\ndef test_use():\n    assert use() == 'a:utf-8'\n"
     tree = project(tmp_path, app=old, test_app=test)
     (tree / "lib").mkdir()
@@ -249,6 +282,101 @@ def test_a_template_offers_the_repair(code: str, wanted: str, kind: str) -> None
     }
     wanted_text = f"{head}{wanted}\n"
     assert wanted_text in offered, sorted(offered)[:20]
+
+
+def offered(code: str, line: int, awaited: tuple[str, ...] = ()) -> list[str]:
+    """What is tried around a line, in order."""
+    source = Source("m.py", code.encode())
+    scores = {("m.py", n): 1.0 for n in range(line - 1, line + 2)}
+    return [source.patched(r.edits).decode() for r in generate({"m.py": source}, scores, awaited=awaited)]
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "wanted"),
+    [
+        ("def f(seq):\n    if not isinstance(seq, list):\n        return None\n    return seq[0]\n\n\n"
+         "def g(other):\n    return other[1]\n", 8,
+         "def g(other):\n    if not isinstance(other, list):\n        return None\n    return other[1]\n"),
+        ("def g(key):\n    kept[key] = key + 1\n    return kept[key]\n", 2,
+         "def g(key):\n    if key in kept:\n        return kept[key]\n    kept[key] = key + 1\n    return kept[key]\n"),
+        ("def g(a):\n    n = a.find('x')\n    return a[:n]\n", 3,
+         "def g(a):\n    n = a.find('x')\n    if n == -1:\n        return a\n    return a[:n]\n"),
+        ("def g(a):\n    n = look(a)\n    return work(a)\n", 3,
+         "def g(a):\n    n = look(a)\n    if n is not None:\n        return n\n    return work(a)\n"),
+    ],
+    ids=["of a function that is alike", "what was kept", "nothing was found", "already there"],
+)  # fmt: skip
+def test_a_guard_is_made_of_what_stands_around(code: str, line: int, wanted: str) -> None:
+    assert any(text.endswith(wanted) for text in offered(code, line))
+
+
+def test_a_value_that_was_just_come_by_is_checked_before_it_is_used() -> None:
+    code = (
+        "def g(item, key):\n    found = look(key)\n    key, value = found\n    work(value)\n    return item\n"
+    )
+    wanted = "    found = look(key)\n    if found is None:\n        return item\n    key, value = found\n"
+    assert any(wanted in text for text in offered(code, 3)[:100])
+
+
+@pytest.mark.parametrize(
+    ("check", "error"),
+    [("n < 0", "ValueError"), ("not isinstance(n, int)", "TypeError"), ("not n", "ValueError")],
+)
+def test_an_exception_that_a_test_waited_for_is_raised_early_in_the_queue(check: str, error: str) -> None:
+    code = "def g(n: int):\n    total = n + 1\n    return total\n"
+    wanted = f'    if {check}:\n        raise {error}(f"invalid n: {{n!r}}")\n'
+    assert any(wanted in text for text in offered(code, 2, (error,))[:60])
+    assert not any(wanted in text for text in offered(code, 2))
+
+
+def test_an_exception_that_the_docstring_announces_and_nothing_raises_is_raised() -> None:
+    code = 'def g(n):\n    """One more; raises ValueError for a negative number."""\n    return n + 1\n'
+    assert any(
+        '    if n < 0:\n        raise ValueError(f"invalid n: {n!r}")\n' in text for text in offered(code, 3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("a.size > 1", "a is not None and a.size > 1"),
+        ("a[0] == b", "len(a) > 0 and a[0] == b"),
+        ("a is None", "a is None or b is None"),
+        ("a > LIMIT", "a > LIMIT and b > LIMIT"),
+    ],
+)
+def test_a_clause_that_protects_the_rest_or_asks_the_same_of_another_name_is_joined(
+    condition: str, wanted: str
+) -> None:
+    code = f"def g(a, b):\n    if {condition}:\n        return a\n    return b\n"
+    assert any(f"    if {wanted}:\n" in text for text in offered(code, 2)[:300])
+
+
+@pytest.mark.parametrize(
+    ("statement", "wanted"),
+    [
+        ("door", "door.close()"),
+        ("return look(a)", "return look(a).strip()"),
+        ("Pair(a, note=1)", "Pair(a, b, note=1)"),
+    ],
+)
+def test_a_call_that_lost_its_method_or_an_argument_gets_one(statement: str, wanted: str) -> None:
+    code = "class Pair:\n    def __init__(self, a, b, note):\n        self.a = a\n\n\n"
+    code += f"def g(a, b, door):\n    door.open()\n    {statement}\n"
+    assert any(text.endswith(f"    {wanted}\n") for text in offered(code, 8))
+
+
+def test_a_value_that_other_functions_return_is_returned_here() -> None:
+    code = "store = {}\n\n\ndef f(a):\n    return store.setdefault(a, 1)\n\n\ndef g(a):\n    return a\n"
+    assert any(text.endswith("def g(a):\n    return store.setdefault(a, 1)\n") for text in offered(code, 9))
+
+
+def test_what_nothing_reads_any_more_is_read_early() -> None:
+    code = "def g(a, b, c):\n    total = a + b\n    return total + a\n"
+    tried = offered(code, 3)
+    assert tried.index(code.replace("total + a", "total + c")) < tried.index(
+        code.replace("total + a", "total + b")
+    )
 
 
 def test_a_mutable_default_becomes_none_and_a_fresh_value() -> None:

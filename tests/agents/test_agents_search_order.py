@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_agentflow.agents.search.choose import best_first, damage, unfamiliar
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
-from pytest_agentflow.agents.search.guidance import LIKELIER, likelier
+from pytest_agentflow.agents.search.guidance import LIKELIER, awaited, likelier
 from pytest_agentflow.agents.search.order import Ranked, generate
 from pytest_agentflow.agents.search.screening import Trial
 from pytest_agentflow.core.model import Failure
@@ -108,6 +109,16 @@ def test_an_exception_names_kinds_and_so_does_a_test_that_never_ended() -> None:
     assert "comparison" in likelier(["t"], {})
 
 
+def test_exceptions_that_tests_waited_for_are_read_from_the_message_or_the_test(tmp_path: Path) -> None:
+    (tmp_path / "test_m.py").write_text("def test_f():\n    with pytest.raises(m.Refused):\n        f()\n")
+    failures = {
+        "test_m.py::test_f": Failure("call", "AttributeError", "no attribute"),
+        "test_m.py::test_g": Failure("call", "Failed", "DID NOT RAISE <class 'lib.errors.Wrong'>"),
+        "test_m.py::test_h": Failure("call", "Failed", "DID NOT RAISE <class 'lib.errors.Wrong'>"),
+    }
+    assert awaited(tmp_path, list(failures), failures) == ("Wrong", "Refused")
+
+
 def test_a_kind_counts_only_when_at_least_half_of_the_failures_point_to_it() -> None:
     failures = {"a": Failure("call", "AssertionError", "assert 3 == 4")}
     failures |= {n: Failure("call", "AssertionError", "assert f(1)") for n in "bc"}
@@ -167,3 +178,15 @@ def test_of_two_patches_the_one_that_reads_like_the_rest_of_its_file_is_offered_
     source, strange = patch(code, "time < item.expires", "time > item.expires", kind="comparison")
     assert best_first([strange, natural], {"m.py": source})[0] is natural
     assert unfamiliar(strange, {"m.py": source}) == 1.0
+
+
+def test_a_patch_that_is_far_less_likely_than_the_best_is_not_offered_beside_it() -> None:
+    source = Source("m.py", b"def f(a):\n    return old(a) > 0\n")
+    start = source.text.index("old(a) > 0")
+
+    def trial(cost: float, text: str) -> Trial:
+        edits = (Edit("m.py", start, start + 10, text, "upgraded-api", 2),)
+        return Trial(edits, cost, {"m.py": source.patched(edits)})
+
+    suggested, close, far = trial(-6.0, "new(a) > 0"), trial(-4.0, "newer(a) > 0"), trial(2.0, "a")
+    assert best_first([far, suggested, close], {"m.py": source}) == [suggested, close]

@@ -20,6 +20,10 @@ FACTS: dict[str, Any] = {
     "bases": {"Field": ["Field"]},
     "modules": ["lib", "lib.utils"],
     "real": {},
+    "inlined": {
+        "compare": {"params": ["a", "b"], "value": "Version.parse(a).compare(b)", "homes": {"Version": "lib"}},
+        "double": {"params": ["a"], "value": "a + a", "homes": {}},
+    },
 }  # fmt: skip
 
 
@@ -75,6 +79,10 @@ def test_a_message_says_what_changed(message: str, hint: Hint | None) -> None:
          "import lib\nlib.soft_str(1)\nlib.soft_str(2)\n"),
         ("D: The `dict` method is deprecated; use `model_dump` instead.", "import lib\nlib.Field().dict()\n",
          "import lib\nlib.Field().model_dump()\n"),
+        ("D: Function 'lib.compare' is deprecated. Use 'lib.Version.compare' instead.", "import lib\nlib.compare(x + 1, b=y) > 0\n",
+         "import lib\nlib.Version.parse((x + 1)).compare(y) > 0\n"),
+        ("D: Function 'lib.compare' is deprecated. Use 'lib.Version.compare' instead.", "from lib import compare\ncompare(x, y)\n",
+         "from lib import Version\nfrom lib import compare\nVersion.parse(x).compare(y)\n"),
         ("TypeError: load() missing 1 required positional argument: 'Loader'", "import lib\nlib.load(x)\n",
          "import lib\nlib.load(x, Loader=lib.SafeLoader)\n"),
         ("TypeError: load() missing 1 required positional argument: 'Loader'", "import lib\nlib.load(x)\n",
@@ -123,3 +131,12 @@ def test_one_complaint_behind_the_other_is_answered_in_one_patch() -> None:
         "b.py": b"import lib\nlib.soft_str(1)\n",
     }
     assert len(chase.said) == 2
+
+
+def test_an_argument_with_effects_is_not_evaluated_twice_when_a_deprecated_call_is_written_out() -> None:
+    hint = read("D: Function 'lib.double' is deprecated. Use 'lib.twice' instead.")
+    assert hint is not None
+    source = Source("app.py", b"import lib\nlib.double(x)\nlib.double(next(x))\n")
+    offered = [source.patched(edits).decode() for edits in repairs([hint], {"app.py": source}, probe)]
+    assert "import lib\n(x + x)\nlib.double(next(x))\n" in offered
+    assert not any("next(x) + next(x)" in text for text in offered)

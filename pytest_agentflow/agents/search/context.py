@@ -118,6 +118,58 @@ class Context:
         """Simple statements of this function, then of the file and the project where they fit."""
         return self._borrowed(statements_in(self.nodes()), "statements")
 
+    @cached_property
+    def guards(self) -> list[tuple[str, ast.stmt, str]]:
+        """Guards of other functions: text, way out, the one name that does not exist here; those of like functions first."""
+        every = [(self.file, found) for found in self.file.guards.items()]
+        every += [
+            (f, found) for f in self.file.project.files if f is not self.file for found in f.guards.items()
+        ]
+        ranked: list[tuple[tuple[int, int], str, ast.stmt, str]] = []
+        for n, (file, (text, (guard, function))) in enumerate(every):
+            missing = sorted(self.file.free_names(guard) - self.reachable)
+            if len(missing) <= 1 and self._has_attributes(guard):
+                alike = {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)} & set(self.params)
+                far = 2 * (file is not self.file) + 2 * len(missing) - len(alike) - (function is self.scope)
+                ranked.append(((far, n), text, guard.body[0], missing[0] if missing else ""))
+        return [found[1:] for found in sorted(ranked, key=lambda r: r[0])]
+
+    def _has_attributes(self, node: ast.AST) -> bool:
+        """False when code asks `self` for what this class does not have."""
+        asked = {
+            n.attr
+            for n in ast.walk(node)
+            if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "self"
+        }
+        return asked <= set(self.self_attributes)
+
+    @cached_property
+    def unread(self) -> frozenset[str]:
+        """Parameters and variables of this function that nothing reads: what read them may have been lost."""
+        if isinstance(self.scope, ast.Module) or _is_stub(self.scope):
+            return frozenset()
+        every = [n for n in ast.walk(self.scope) if isinstance(n, ast.Name)]
+        read = {n.id for n in every if isinstance(n.ctx, ast.Load)}
+        a = self.scope.args
+        given = {p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)}
+        stored = {n.id for n in every if isinstance(n.ctx, ast.Store)}
+        if read & {"locals", "vars"}:
+            return frozenset()
+        return frozenset(n for n in (given | stored) - read if n not in ("self", "cls") and n[0] != "_")
+
+    @cached_property
+    def docstring(self) -> str:
+        return "" if isinstance(self.scope, ast.Module) else ast.get_docstring(self.scope) or ""
+
+    @cached_property
+    def annotations(self) -> dict[str, str]:
+        """Parameters whose annotation is the name of a plain type."""
+        if isinstance(self.scope, ast.Module):
+            return {}
+        a = self.scope.args
+        said = {p.arg: p.annotation for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)}
+        return {name: t.id for name, t in said.items() if isinstance(t, ast.Name) and t.id in self.reachable}
+
     def _borrowed(self, own: Iterable[Borrowed], what: str) -> dict[str, Borrowed]:
         found = {self.source.code(node): node for node in own}
         around: dict[str, Borrowed] = {
@@ -172,3 +224,12 @@ class Context:
         if at and self.source.text[at - 1] not in "\r\n":
             block = newline + block
         return Edit(self.source.path, at, at, block, kind, line, weight)
+
+
+def _is_stub(function: Function) -> bool:
+    """A function that only says that others do the work has no use for its parameters."""
+    last = function.body[-1]
+    return len(function.body) <= 2 and (
+        isinstance(last, ast.Pass | ast.Raise)
+        or (isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant))
+    )

@@ -17,7 +17,7 @@ from pytest_agentflow.agents.search.choose import best_first, damage, merit
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
-from pytest_agentflow.agents.search.guidance import likelier, words_of
+from pytest_agentflow.agents.search.guidance import awaited, likelier, words_of
 from pytest_agentflow.agents.search.hints import Hint, hints_of
 from pytest_agentflow.agents.search.installed import Probe, sandboxed_probe
 from pytest_agentflow.agents.search.normal import normal_form, region
@@ -74,7 +74,8 @@ class Search:
             return
         likely = likelier(attempt.visible, self.brief.failures)
         words = words_of(self.brief.workspace, attempt.visible)
-        singles = generate(self.sources, scores, attempt.seed, likely, words)
+        missed = awaited(self.brief.workspace, attempt.visible, self.brief.failures)
+        singles = generate(self.sources, scores, attempt.seed, likely, words, missed)
         self.notes["candidates_known"] = len(singles)
         ids = (*attempt.visible, *near_first(attempt.guards, attempt.visible))
         runner.start(self.config["run_spec"], self.brief.workspace, ids, self._scratch())

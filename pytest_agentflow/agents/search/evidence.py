@@ -6,10 +6,11 @@ import ast
 import builtins
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_agentflow.agents.search.edits import Edit, Source
+from pytest_agentflow.agents.search.edits import ATOMS, Edit, Source
 from pytest_agentflow.agents.search.hints import Hint
 from pytest_agentflow.agents.search.installed import Probe
 from pytest_agentflow.agents.search.removed import METHODS, MOVED
@@ -84,6 +85,8 @@ def _fixes(hint: Hint, node: ast.AST, source: Source, told: Told) -> Iterator[Fi
 
 def _call(hint: Hint, old: str, node: ast.Call, source: Source, told: Told) -> Iterator[Fix]:
     function = hint.where.rpartition(".")[2]
+    if hint.kind == "deprecated" and _called(node) == old:
+        yield from _written_out(old, node, source, told)
     if hint.kind in ("keyword", "deprecated"):
         yield from _keyword(hint, old, node, source, told)
     elif hint.kind == "arguments" and function in (_called(node), "__init__") and node.args:
@@ -278,6 +281,39 @@ def _documented(module: str, node: ast.Import, source: Source) -> Iterator[Fix]:
 
 
 # calls ------------------------------------------------------------------------------------------------
+
+
+def _written_out(old: str, node: ast.Call, source: Source, told: Told) -> Iterator[Fix]:
+    """A deprecated function that only returns something: the call becomes what the library itself does in it."""
+    for module, facts in told.items():
+        known = facts.get("inlined", {}).get(old)
+        given = _bound(node, known["params"]) if known else None
+        if known is None or given is None or "{" in known["value"]:
+            continue
+        inner = Source("inlined", known["value"].encode())
+        names = [n for n in ast.walk(inner.tree) if isinstance(n, ast.Name)]
+        twice = {n for n, count in Counter(n.id for n in names).items() if count > 1}
+        if any(not isinstance(given[n], ast.Name | ast.Constant | ast.Attribute) for n in twice & set(given)):
+            continue
+        owner = source.code(node.func.value) + "." if isinstance(node.func, ast.Attribute) else ""
+        homes = {n: home for n, home in known["homes"].items() if not (owner and home == module)}
+        bound = {n: source.atom(value) for n, value in given.items()}
+        bound |= {n: owner + n for n in known["homes"] if n not in homes}
+        put = [Edit("inlined", *inner.span(n), bound[n.id], "", 1) for n in names if n.id in bound]
+        text = inner.patched(put).decode()
+        whole = isinstance(inner.tree.body[0], ast.Expr) and isinstance(inner.tree.body[0].value, ATOMS)
+        used = _edit(source, node, *source.span(node), text if whole else f"({text})", "deprecated-call")
+        added = [_added_import(source, f"from {home} import {n}") for n, home in homes.items()]
+        yield ("inlined", old), (used, *(edit for edit in added if edit))
+
+
+def _bound(node: ast.Call, parameters: Sequence[str]) -> dict[str, ast.expr] | None:
+    """Which parameter gets which argument; None where that cannot be told, or one is left to its default."""
+    if any(isinstance(a, ast.Starred) for a in node.args) or len(node.args) > len(parameters):
+        return None
+    given = dict(zip(parameters, node.args, strict=False))
+    given |= {keyword.arg or "": keyword.value for keyword in node.keywords}
+    return given if set(given) == set(parameters) else None
 
 
 def _parameters(hint: Hint, node: ast.Call, told: Told) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -12,14 +13,21 @@ from pytest_agentflow.agents.search.edits import Source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.Module
+LEAVES = ast.Return | ast.Raise | ast.Continue | ast.Break
 Borrowed = TypeVar("Borrowed", ast.expr, ast.stmt)
 
 
 class Project:
     """What the suspected files can borrow from each other and from the failing tests."""
 
-    def __init__(self, sources: Iterable[Source] = (), words: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Source] = (),
+        words: frozenset[str] = frozenset(),
+        awaited: Sequence[str] = (),
+    ) -> None:
         self.words = words  # of the failing tests: a misspelt string may be spelt right there
+        self.awaited = awaited  # exceptions that failing tests waited for in vain
         self.files = [FileContext(source, self) for source in sources]
 
     @cached_property
@@ -83,6 +91,22 @@ class FileContext:
         return {f.name: f.args for f in self.functions}
 
     @cached_property
+    def constructors(self) -> dict[str, ast.arguments]:
+        """Parameters of the classes of this file, by name."""
+        made = {f: self.parents.get(f) for f in self.functions if f.name == "__init__"}
+        return {owner.name: f.args for f, owner in made.items() if isinstance(owner, ast.ClassDef)}
+
+    @cached_property
+    def returned(self) -> list[ast.expr]:
+        """Short values that functions of this file return, those returned most often first."""
+        values = [
+            n.value for n in ast.walk(self.source.tree) if isinstance(n, ast.Return) and n.value is not None
+        ]
+        by_text = {self.source.code(v): v for v in values}
+        counts = Counter(self.source.code(v) for v in values)
+        return [by_text[text] for text, _ in counts.most_common() if "\n" not in text and len(text) < 60]
+
+    @cached_property
     def strings(self) -> list[str]:
         counts = Counter(
             n.value
@@ -128,6 +152,27 @@ class FileContext:
     def statements(self) -> dict[str, ast.stmt]:
         return self._on_one_line(statements_in(ast.walk(self.source.tree)))
 
+    @cached_property
+    def guards(self) -> dict[str, tuple[ast.If, Function]]:
+        """Conditions with nothing behind them but a way out, by text, with the function that they stand in."""
+        found: dict[str, tuple[ast.If, Function]] = {}
+        for function in self.functions:
+            for node in ast.walk(function):
+                if isinstance(node, ast.If) and len(node.body) == 1 and not node.orelse:
+                    text = _as_guard(self.source, node)
+                    if isinstance(node.body[0], LEAVES) and text:
+                        found[text] = node, function
+        return found
+
+    @cached_property
+    def raised(self) -> list[str]:
+        """Exceptions as this file spells them where it raises them."""
+        every = (n.exc for n in ast.walk(self.source.tree) if isinstance(n, ast.Raise) and n.exc is not None)
+        named = (exc.func if isinstance(exc, ast.Call) else exc for exc in every)
+        return list(
+            dict.fromkeys(self.source.code(n) for n in named if isinstance(n, ast.Name | ast.Attribute))
+        )
+
     def _on_one_line(self, nodes: Iterable[Borrowed]) -> dict[str, Borrowed]:
         return {self.source.code(n): n for n in nodes if n.lineno == n.end_lineno}
 
@@ -157,6 +202,13 @@ class FileContext:
         while at is not None and not isinstance(at, ast.ClassDef):
             at = self.parents.get(at)
         return at
+
+
+def _as_guard(source: Source, node: ast.If) -> str:
+    """The guard on two lines; nothing for what cannot be put on two."""
+    condition, leave = (re.sub(r"\s*\n\s*", " ", source.code(part)) for part in (node.test, node.body[0]))
+    whole = f"if {condition}:\n    {leave}"
+    return whole if len(whole) < 160 and "#" not in whole and '"""' not in whole else ""
 
 
 def bound_by(node: ast.stmt) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from pytest_agentflow.core.model import Failure
 
 LIKELIER = 2.0  # how much likelier a kind is than its weight says, when the failure points to it
+NOT_RAISED = re.compile(r"DID NOT RAISE <class '([\w.]+)'>|\b(\w+) not raised")
 COMPARED = re.compile(r"assert (?P<left>.+?) == (?P<right>.+)")
 
 SHIFTED = (
@@ -61,6 +62,11 @@ OTHER_TYPE = (
 BOUNDS = ("off-by-one", "loop-bound", "slice", "comparison", "missing-guard", "missing-condition", "constant")
 UNCHECKED = (
     "missing-guard",
+    "borrowed-guard",
+    "raising-guard",
+    "returning-guard",
+    "usual-guard",
+    "protecting-condition",
     "none-check",
     "missing-condition",
     "negation",
@@ -102,6 +108,42 @@ def words_of(tree: Path, targets: Sequence[str]) -> frozenset[str]:
             continue
         words.update(re.findall(r"[A-Za-z_][\w-]{2,30}", text))
     return frozenset(words)
+
+
+def awaited(tree: Path, targets: Sequence[str], failures: Mapping[str, Failure]) -> tuple[str, ...]:
+    """Exceptions that failing tests waited for in vain: none came, or another one did; those of most tests first."""
+    counts: Counter[str] = Counter()
+    for target in targets:
+        failure = failures.get(target)
+        if failure is None:
+            continue
+        told = {
+            name.rpartition(".")[2] for found in NOT_RAISED.findall(failure.message) for name in found if name
+        }
+        counts.update(told or _expected_by(tree, target) - {failure.kind})
+    return tuple(name for name, _ in counts.most_common())
+
+
+def _expected_by(tree: Path, target: str) -> set[str]:
+    """What a test hands to `raises` or `assertRaises`."""
+    path, _, name = target.partition("::")
+    try:
+        module = ast.parse((tree / path).read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return set()
+    wanted = name.rpartition("::")[2].partition("[")[0]
+    bodies = (
+        n
+        for n in ast.walk(module)
+        if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == wanted
+    )
+    calls = (n for body in bodies for n in ast.walk(body) if isinstance(n, ast.Call) and n.args)
+    raising = (c for c in calls if _last_name(c.func) in ("raises", "assertRaises", "assertRaisesRegex"))
+    return {_last_name(call.args[0]) for call in raising} - {""}
+
+
+def _last_name(node: ast.expr) -> str:
+    return str(getattr(node, "attr", None) or getattr(node, "id", ""))
 
 
 def _kinds(failure: Failure | None) -> Iterable[str]:

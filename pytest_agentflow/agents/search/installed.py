@@ -11,9 +11,10 @@ from typing import Any
 Probe = Callable[[Sequence[str], Sequence[str]], Mapping[str, Any]]  # modules, names wanted
 
 # Other people's code runs there, never here. Per module asked about: its names, where in its package (and in the commonest
-# modules of the standard library) each name lives, the members of its classes, and the parameters of what can be called.
+# modules of the standard library) each name lives, the members of its classes, the parameters of what can be called, and what
+# the functions asked for return when that is all they do.
 PROBE = r"""
-import importlib, inspect, json, pkgutil, sys, warnings
+import ast, builtins, importlib, inspect, json, pkgutil, sys, textwrap, warnings
 warnings.simplefilter("ignore")
 STANDARD = ("abc argparse asyncio base64 bisect builtins calendar collections collections.abc configparser contextlib copy"
             " csv dataclasses datetime decimal enum errno fnmatch fractions functools glob hashlib html html.parser"
@@ -31,6 +32,25 @@ def describe(found, name, value):
         found["parameters"].setdefault(name, list(inspect.signature(value).parameters))
     except (TypeError, ValueError):
         pass
+# What a function of one statement returns, with the modules that its other names come from.
+def inlined(module, value):
+    try:
+        function = inspect.unwrap(value)
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        body = tree.body[1:] if ast.get_docstring(tree) is not None else tree.body
+        simple = not (tree.args.vararg or tree.args.kwarg) and len(body) == 1 and isinstance(body[0], ast.Return)
+        if not simple or body[0].value is None:
+            return None
+        params = [a.arg for a in tree.args.posonlyargs + tree.args.args + tree.args.kwonlyargs]
+        homes = {}
+        for node in ast.walk(body[0].value):
+            if isinstance(node, ast.Name) and node.id not in params and not hasattr(builtins, node.id):
+                found = function.__globals__[node.id]
+                public = getattr(module, node.id, None) is found
+                homes[node.id] = module.__name__ if public else found.__module__
+        return {"params": params, "value": ast.unparse(body[0].value), "homes": homes}
+    except (AttributeError, IndexError, KeyError, OSError, SyntaxError, TypeError, ValueError):
+        return None
 told = {}
 wanted = set(sys.argv[2:])
 standard = {}
@@ -42,6 +62,7 @@ for name in sys.argv[1].split(","):
     root = name.partition(".")[0]
     module = load(name) or load(name.rpartition(".")[0] or root) or load(root)
     found = {"names": [], "moved": dict(standard), "parameters": {}, "classes": {}, "bases": {}, "modules": [], "real": {}}
+    found["inlined"] = {}
     told[name] = found
     if module is None:
         continue
@@ -51,6 +72,7 @@ for name in sys.argv[1].split(","):
         if isinstance(home, str) and isinstance(own, str) and home.partition(".")[0] in sys.stdlib_module_names:
             if home != "builtins" and hasattr(sys.modules.get(home), own):
                 found["real"][n] = [home, own]  # of the standard library, and here only because it was imported
+    found["inlined"] = {n: inlined(module, getattr(module, n)) for n in wanted if hasattr(module, n)}
     found["names"] = [n for n in dir(module) if not inspect.ismodule(getattr(module, n, None))]
     walked = [(module.__name__, module)]
     package = sys.modules.get(root)

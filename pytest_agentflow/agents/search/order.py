@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pytest_agentflow.agents.search.context import Context
@@ -20,6 +21,8 @@ RANK_OFFSET = (
 )
 CROWD = 0.5  # how much of a kind's likelihood its alternatives at one place share …
 FEW = 6  # … once there are more than these: the members of a short list have weights of their own
+
+READ_AGAIN = 2.5  # how much likelier an edit is that reads a name which nothing else in its function reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,17 @@ def generate(
     seed: int = 0,
     likelier: Mapping[str, float] = MappingProxyType({}),
     words: frozenset[str] = frozenset(),
+    awaited: Sequence[str] = (),
 ) -> list[Ranked]:
     """Every single edit on the suspected lines, cheapest first; equal costs in an order that the seed decides.
 
-    `likelier` says by which factor the failures make a kind of edit likelier, `words` are those of the failing tests.
+    `likelier` says by which factor the failures make a kind of edit likelier, `words` are those of the failing tests, `awaited` the
+    exceptions that they waited for in vain.
     """
     ranks = expected_ranks(scores)
     chance = random.Random(seed)
     found: list[tuple[float, float, Edit]] = []
-    for file in Project(sources.values(), words).files:
+    for file in Project(sources.values(), words, awaited).files:
         path = file.source.path
         lines = {line: rank for (p, line), rank in ranks.items() if p == path}
         if not lines:
@@ -124,7 +129,14 @@ def _edits_of_file(file: FileContext, lines: Mapping[int, float]) -> Iterator[tu
             if options:
                 for family in FAMILIES.values():
                     for edit in family(ctx, node):
-                        yield edit, min(options)
+                        yield _read_again(ctx, edit), min(options)
+
+
+def _read_again(ctx: Context, edit: Edit) -> Edit:
+    """An edit that reads what nothing in the function reads is likelier: the reading may be what was lost."""
+    if any(re.search(rf"\b{name}\b(?!\s*=[^=])", edit.text) for name in ctx.unread):
+        return replace(edit, weight=edit.weight * READ_AGAIN)
+    return edit
 
 
 def _line(ctx: Context, node: ast.AST) -> int:

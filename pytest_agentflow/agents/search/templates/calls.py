@@ -55,6 +55,8 @@ CONFUSED: dict[str, list[str]] = {}
 for _group in CONFUSED_GROUPS:
     for _name in _group:
         CONFUSED.setdefault(_name, []).extend(n for n in _group if n != _name)
+OPPOSITES = (("start", "end"), ("start", "stop"), ("begin", "end"), ("open", "close"), ("enter", "exit"), ("push", "pop"),
+             ("acquire", "release"), ("indent", "outdent"), ("indent", "dedent"), ("setup", "teardown"))  # fmt: skip
 WRAPPERS = (
     "len",
     "list",
@@ -100,6 +102,7 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         yield from _keywords(ctx, node)
         yield from _callee(ctx, node)
         yield from _missing_arguments(ctx, node)
+        yield from _method_on_top(ctx, node)
         if ctx.is_async and not isinstance(ctx.parent(node), ast.Await):
             yield ctx.put(node, f"await {ctx.code(node)}", "missing-await", 1.0)
     elif isinstance(node, ast.Await):
@@ -108,6 +111,8 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         yield from _wrapped(ctx, node)
     if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
         yield from _called(ctx, node)
+        if isinstance(ctx.parent(node), ast.Expr):
+            yield from _idle(ctx, node)
 
 
 def _arguments(ctx: Context, node: ast.Call) -> Iterator[Edit]:
@@ -172,7 +177,7 @@ def _keywords(ctx: Context, node: ast.Call) -> Iterator[Edit]:
 def _parameters(ctx: Context, node: ast.Call) -> list[str]:
     """Parameters of the called function where this file defines it."""
     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-    signature = ctx.file.signatures.get(name)
+    signature = ctx.file.signatures.get(name) or ctx.file.constructors.get(name)
     if signature is None:
         return []
     return [a.arg for a in (*signature.args, *signature.kwonlyargs) if a.arg not in ("self", "cls")]
@@ -216,6 +221,22 @@ def _missing_arguments(ctx: Context, node: ast.Call) -> Iterator[Edit]:
             yield ctx.between(at, at, f"{name}, ", "missing-argument", node.lineno, 0.25)
     for text, weight in options:
         yield ctx.between(close, close, f"{head}{text}", "missing-argument", node.lineno, weight)
+    if node.keywords:
+        yield from _before_keywords(ctx, node)
+
+
+def _before_keywords(ctx: Context, node: ast.Call) -> Iterator[Edit]:
+    """One more positional argument in front of the named ones."""
+    at = min(ctx.source.span(keyword)[0] for keyword in node.keywords)
+    given, parameters = {k.arg for k in node.keywords}, _parameters(ctx, node)
+    wanted = [
+        p for p in parameters[len(node.args) : len(node.args) + 1] if p in ctx.locals and p not in given
+    ]
+    names = dict.fromkeys([*wanted, *ctx.locals[:10]])
+    for name in names:
+        yield ctx.between(
+            at, at, f"{name}, ", "missing-argument", node.lineno, 0.8 if name in wanted else 0.3
+        )
 
 
 def _by_parameter(ctx: Context, node: ast.Call) -> Iterator[tuple[str, float]]:
@@ -229,6 +250,9 @@ def _by_parameter(ctx: Context, node: ast.Call) -> Iterator[tuple[str, float]]:
             yield f"{name}=self.{name}", 0.8
         for value in ("True", "False", "None"):
             yield f"{name}={value}", 0.15
+        for other in ctx.locals[:12]:
+            if other != name and (name in other or other in name):
+                yield f"{name}={other}", 0.5
 
 
 def _seen_arguments(ctx: Context, node: ast.Call) -> list[str]:
@@ -269,6 +293,29 @@ def _wrapped(ctx: Context, node: ast.expr) -> Iterator[Edit]:
     ]
     for name in in_file[:25]:
         yield ctx.replace(node, f"{name}({text})", "missing-call", 0.25)
+
+
+def _method_on_top(ctx: Context, node: ast.Call) -> Iterator[Edit]:
+    """`f(x).m()` for `f(x)`, by methods that the project calls so; rarely one that the same chain already has."""
+    parent = ctx.parent(node)
+    if isinstance(parent, ast.Attribute) or ctx.code(node).count("\n") > 2:
+        return
+    methods = [f".{m}()" for m in ctx.file.project.bare_methods[:15]]
+    for n, suffix in enumerate(dict.fromkeys([*methods, *(s for s in SUFFIXES if s.endswith(")"))])):
+        yield ctx.replace(node, f"{ctx.code(node)}{suffix}", "missing-call", 0.15 / (1 + 0.05 * n))
+
+
+def _idle(ctx: Context, node: ast.expr) -> Iterator[Edit]:
+    """A statement that only names something does nothing: a method without arguments was to be called, or its opposite."""
+    text = ctx.code(node)
+    called = [
+        method
+        for method, calls in ctx.file.calls.items()
+        if any(isinstance(c.func, ast.Attribute) and ctx.code(c.func.value) == text for c in calls)
+    ]
+    opposed = [m.replace(a, b) for m in called for pair in OPPOSITES for a, b in (pair, pair[::-1]) if a in m]
+    for n, method in enumerate(dict.fromkeys([*opposed, *called, *ctx.file.project.bare_methods[:15]])):
+        yield ctx.replace(node, f"{text}.{method}()", "missing-call", 0.9 / (1 + 0.1 * n))
 
 
 def _called(ctx: Context, node: ast.Name | ast.Attribute) -> Iterator[Edit]:

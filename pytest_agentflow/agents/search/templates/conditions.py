@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -98,6 +99,12 @@ def _joined(ctx: Context, test: ast.expr, weight: float) -> Iterator[Edit]:
     loose = isinstance(test, ast.BoolOp | ast.IfExp | ast.Lambda)
     text = f"({ctx.code(test)})" if loose and not isinstance(test, ast.BoolOp) else ctx.code(test)
     conj = f"({text})" if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else text
+    for clause, joint in _protecting(ctx, test):
+        before = f"{clause} and {conj}" if joint == "and" else f"{clause} or {text}"
+        yield ctx.put(test, before, "protecting-condition", weight * 0.5)
+    for clause in _likewise(ctx, test):
+        for w, joined in _beside(test, text, conj, clause):
+            yield ctx.put(test, joined, "likewise-condition", weight * w)
     for n, clause in enumerate(_clauses(ctx, test)[:60]):
         w = weight * (0.5 if n < 20 else 0.25)
         if clause != text:
@@ -106,6 +113,60 @@ def _joined(ctx: Context, test: ast.expr, weight: float) -> Iterator[Edit]:
             if n < 12:  # a guard belongs in front: the rest may fail without it
                 yield ctx.put(test, f"{clause} and {conj}", "missing-condition", w * 0.8)
                 yield ctx.put(test, f"{clause} or {text}", "missing-condition", w * 0.8)
+
+
+def _protecting(ctx: Context, test: ast.expr) -> Iterator[tuple[str, str]]:
+    """What has to hold before the rest can be asked: something there at all, of the right type, long enough."""
+    for subject, asked in list(_subjects(ctx, test).items())[:3]:
+        types = [f"isinstance({subject}, {t})" for t in ctx.file.checked_types[:4]]
+        sizes = [f"len({subject}) > {n}" for n in (0, 1) if asked == "item"]
+        for clause in (subject, f"{subject} is not None", *types, *sizes):
+            yield clause, "and"
+        for clause in (f"not {subject}", f"{subject} is None", *(f"not {t}" for t in types[:2])):
+            yield clause, "or"
+
+
+def _subjects(ctx: Context, test: ast.expr) -> dict[str, str]:
+    """What a condition asks something about, and how: for an attribute, an item or a comparison."""
+    found: dict[str, str] = {}
+    for node in ast.walk(test):
+        holders: list[tuple[ast.expr, str]] = []
+        if isinstance(node, ast.Attribute | ast.Subscript):
+            holders = [(node.value, "item" if isinstance(node, ast.Subscript) else "attribute")]
+        elif isinstance(node, ast.Compare):
+            holders = [(part, "compared") for part in (node.left, *node.comparators)]
+        elif isinstance(node, ast.Call):
+            holders = [(part, "argument") for part in node.args]
+        elif isinstance(node, ast.UnaryOp):
+            holders = [(node.operand, "denied")]
+        for holder, how in holders:
+            if isinstance(holder, ast.Name | ast.Attribute) and ctx.code(holder) != "self":
+                found.setdefault(ctx.code(holder), how)
+    return {text: how for text, how in found.items() if text.partition(".")[0] in (*ctx.locals, "self")}
+
+
+def _likewise(ctx: Context, test: ast.expr) -> list[str]:
+    """The last clause asked of another name, or of another attribute of the same."""
+    last = test.values[-1] if isinstance(test, ast.BoolOp) else test
+    text, parts = ctx.code(last), list(ast.walk(last))
+    if "\n" in text:
+        return []
+    names = {n.id for n in parts if isinstance(n, ast.Name) and n.id in ctx.locals}
+    fields = {n.attr for n in parts if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "self"}
+    swaps = [(old, new) for old in sorted(names) for new in ctx.locals[:10] if new not in names]
+    swaps += [(old, new) for old in sorted(fields) for new in ctx.self_attributes[:12] if new not in fields]
+    return list(dict.fromkeys(re.sub(rf"\b{old}\b", new, text) for old, new in swaps))
+
+
+def _beside(test: ast.expr, text: str, conj: str, clause: str) -> Iterator[tuple[float, str]]:
+    """The clause on either side, joined as the others are; by both operators where there is only one."""
+    either = not isinstance(test, ast.BoolOp)
+    if either or isinstance(test.op, ast.And):  # type: ignore[attr-defined]
+        yield 0.4, f"{conj} and {clause}"
+        yield 0.4, f"{clause} and {conj}"
+    if either or isinstance(test.op, ast.Or):  # type: ignore[attr-defined]
+        yield 0.4, f"{text} or {clause}"
+        yield 0.4, f"{clause} or {text}"
 
 
 def _clauses(ctx: Context, near: ast.expr) -> list[str]:
@@ -117,7 +178,8 @@ def _clauses(ctx: Context, near: ast.expr) -> list[str]:
     found: list[str] = []
     for name in dict.fromkeys([*names, *attributes[:3], *ctx.locals[:8]]):
         found += [name, f"not {name}", f"{name} is None", f"{name} is not None"]
-    made = [f"{name} > 0" for name in dict.fromkeys([*names, *attributes[:3]])]
+    near_by = dict.fromkeys([*names, *attributes[:3]])
+    made = [f"{name} {op}" for name in near_by for op in ("> 0", "< 0", "== 0")]
     made += [f"isinstance({n}, {t})" for n in dict.fromkeys(names) for t in ctx.file.checked_types[:4]]
     borrowed = []
     for text, condition in islice(ctx.conditions.items(), 80):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import combinations, islice
+from itertools import combinations, islice, permutations
 
 from pytest_agentflow.agents.search.context import Context
 from pytest_agentflow.agents.search.edits import Edit
@@ -36,6 +36,12 @@ def _returned(ctx: Context, node: ast.Return) -> Iterator[Edit]:
     options = [(name, 0.8) for name in ctx.locals[:14]]
     others = [ctx.code(n.value) for n in ctx.nodes() if isinstance(n, ast.Return) and n.value is not None]
     options += [(o, 0.5) for o in dict.fromkeys(others)]
+    plain = isinstance(node.value, ast.Name | ast.Constant)  # a longer value is rarely wrong as a whole
+    elsewhere = (
+        v for v in ctx.file.returned if plain and not isinstance(v, ast.Name | ast.Constant) and ctx.fits(v)
+    )
+    options += [(ctx.code(v), 0.3) for v in islice(elsewhere, 12)]
+    options += [(f"{a}, {b}", 0.2) for a, b in permutations(sorted(ctx.unread), 2) if plain]
     options += [
         ("None", 0.3),
         ("True", 0.3),

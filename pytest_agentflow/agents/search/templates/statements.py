@@ -1,13 +1,15 @@
-"""Statements: missing ones (guards, accumulations, borrowed lines), extra ones, misplaced ones."""
+"""Statements: missing ones (accumulations, borrowed lines), extra ones, misplaced ones."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import islice, permutations
 
 from pytest_agentflow.agents.search.context import BUILTINS, Context
 from pytest_agentflow.agents.search.edits import Edit
+from pytest_agentflow.agents.search.templates.places import block_of, in_loop, subjects_at
 
 SIMPLE = (
     ast.Expr
@@ -27,8 +29,8 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
         return
     if _is_docstring(node):
         return
-    yield from _guards(ctx, node)
     yield from _borrowed(ctx, node)
+    yield from _alike(ctx, node)
     yield from _made(ctx, node)
     if isinstance(node, SIMPLE):
         yield from _removed(ctx, node)
@@ -41,64 +43,6 @@ def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _in_loop(ctx: Context, node: ast.AST) -> bool:
-    return _inside(ctx, node, ast.For) or _inside(ctx, node, ast.While)
-
-
-def _inside(ctx: Context, node: ast.AST, kind: type[ast.AST]) -> bool:
-    at = ctx.parent(node)
-    while at is not None and at is not ctx.scope:
-        if isinstance(at, kind):
-            return True
-        at = ctx.parent(at)
-    return False
-
-
-def _names(ctx: Context, node: ast.AST) -> list[str]:
-    inside = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in ctx.locals]
-    return list(dict.fromkeys([*inside, *ctx.params]))
-
-
-def _guards(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
-    """`if <condition>: <leave>` in front of a statement."""
-    exits = _exits(ctx, node)
-    for n, check in enumerate(_checks(ctx, node)):
-        for m, leave in enumerate(exits):
-            weight = 0.3 / (1 + 0.2 * m) / (1 + 0.1 * n)
-            yield ctx.before(node, f"if {check}:\n    {leave}", "missing-guard", weight)
-
-
-def _exits(ctx: Context, node: ast.stmt) -> list[str]:
-    """Ways to leave here, likely ones first: as this function does elsewhere, then as any function might."""
-    exits = ["raise"] if _inside(ctx, node, ast.ExceptHandler) else []
-    exits += ["continue", "break"] if _in_loop(ctx, node) else []
-    returned = [ctx.code(n.value) for n in ctx.nodes() if isinstance(n, ast.Return) and n.value is not None]
-    short = [r for r in dict.fromkeys(returned) if "\n" not in r and len(r) < 50]
-    raised = [text for text, other in ctx.statements.items() if isinstance(other, ast.Raise) and other.exc]
-    constants = ("True", "False", "[]", '""', "0")
-    exits += ["return", *(f"return {r}" for r in short[:4]), *raised[:2]]
-    exits += [f"return {value}" for value in (*_own_names(ctx, node)[:3], *constants)]
-    return list(dict.fromkeys(exits))
-
-
-def _checks(ctx: Context, node: ast.stmt) -> list[str]:
-    """Conditions to leave on: about the names of the place, borrowed ones, about flags and types."""
-    names = _own_names(ctx, node)
-    flags = [f"self.{a}" for a in ctx.self_attributes[:4]] if "self" in ctx.params else []
-    checks = [c for name in names for c in (f"not {name}", f"{name} is None", name)]
-    checks += [text for text in islice(ctx.conditions, 25) if "\n" not in text]
-    checks += [c for name in flags for c in (f"not {name}", name)]
-    checks += [f"isinstance({name}, {t})" for name in names[:3] for t in ctx.file.checked_types[:3]]
-    holders = [n for n in (*ctx.locals[:4], *ctx.used_globals[:4]) if n not in BUILTINS]
-    checks += [f"{n} {op} {h}" for n in names[:2] for h in holders if h != n for op in ("in", "not in")]
-    checks += [c for name in names[:3] for c in (f"{name} == 0", f"{name} < 0", f"len({name}) == 1")]
-    return list(dict.fromkeys(checks))
-
-
-def _own_names(ctx: Context, node: ast.stmt) -> list[str]:
-    return [n for n in _names(ctx, node) if n not in ("self", "cls")][:5]
-
-
 def _borrowed(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     """A statement that this function or file has elsewhere."""
     own = ctx.code(node)
@@ -106,13 +50,27 @@ def _borrowed(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
         if text == own or "\n" in text:
             continue
         weight = 0.4 if n < 15 else 0.15
-        if isinstance(other, ast.Break | ast.Continue) and not _in_loop(ctx, node):
+        if isinstance(other, ast.Break | ast.Continue) and not in_loop(ctx, node):
             continue
         yield ctx.before(node, text, "missing-statement", weight)
         if _last_of_block(ctx, node) and not isinstance(
             node, ast.Return | ast.Raise | ast.Break | ast.Continue
         ):
             yield ctx.after(node, text, "missing-statement", weight)
+
+
+def _alike(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
+    """A call or accumulation of this function done once more, with another name in scope."""
+    own = [n for n in ctx.nodes() if isinstance(n, ast.Expr | ast.AugAssign) and n.lineno == n.end_lineno]
+    near = sorted((n for n in own if not _is_docstring(n)), key=lambda n: abs(n.lineno - node.lineno))[:5]
+    for n, other in enumerate(near):
+        text = ctx.code(other)
+        names = {m.id for m in ast.walk(other.value) if isinstance(m, ast.Name) and m.id in ctx.locals}
+        for m, name in enumerate(x for x in subjects_at(ctx, node) if x not in names and x.isidentifier()):
+            for old in sorted(names)[:2]:
+                told = re.sub(rf"(?<![\w.\"']){old}\b(?!\s*=[^=])", name, text)
+                weight = 0.3 / (1 + 0.3 * n) / (1 + 0.3 * m)
+                yield ctx.before(node, told, "missing-statement", weight)
 
 
 def _last_of_block(ctx: Context, node: ast.stmt) -> bool:
@@ -131,7 +89,7 @@ def _made(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
         node, ast.Return | ast.Raise | ast.Break | ast.Continue
     )
     for place in (ctx.before, ctx.after) if last else (ctx.before,):
-        for text, kind, weight in _small(ctx, names, _in_loop(ctx, node)):
+        for text, kind, weight in _small(ctx, names, in_loop(ctx, node)):
             yield place(node, text, kind, weight)
     for name in [*names, "self", "None", "True", "False"] if last else ():
         if name != "self" or "self" in ctx.params:
@@ -243,24 +201,15 @@ def _unwrapped(ctx: Context, node: ast.If) -> Iterator[Edit]:
     start = ctx.source.span(node)[0]
     if line.lstrip().startswith("elif"):
         yield ctx.between(start, start + 4, "if", "branch", node.lineno, 0.3)
-    block = _block(ctx, node)
+    block = block_of(ctx, node)
     n = block.index(node) if node in block else 0
     if n and isinstance(block[n - 1], ast.If):
         yield ctx.between(start, start + 2, "elif", "branch", node.lineno, 0.3)
 
 
-def _block(ctx: Context, node: ast.stmt) -> list[ast.stmt]:
-    parent = ctx.parent(node)
-    for name in ("body", "orelse", "finalbody"):
-        block = getattr(parent, name, None)
-        if isinstance(block, list) and node in block:
-            return block
-    return []
-
-
 def _moved(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     """A statement that changes places with the next, or leaves or enters a block."""
-    block = _block(ctx, node)
+    block = block_of(ctx, node)
     if node not in block:
         return
     n = block.index(node)
