@@ -14,7 +14,7 @@ FAST_GUARDS = 12  # guards run together with the targets: the last ones that ref
 BATCH_SIZE = 48  # candidates that share a process while they are only screened out
 PATIENCE = 24  # candidates disturbed by an earlier one of their batch before batches are given up
 QUICK = 0.5  # CPU seconds of all targets together
-SLACK = 10.0  # CPU time allowed per test, times what it took on the base; more is allowed later, to those that ran out
+SLACK = 6.0  # CPU time allowed per test, times what it took on the base; more is allowed later, to those that ran out
 LEAST, MOST = 0.02, 20.0  # … but at least and at most that many seconds
 
 
