@@ -12,7 +12,7 @@ from pytest_agentflow.agents.search.choose import best_first, damage, unfamiliar
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import LIKELIER, awaited, likelier
-from pytest_agentflow.agents.search.order import Ranked, generate
+from pytest_agentflow.agents.search.order import Ranked, bands, generate
 from pytest_agentflow.agents.search.screening import Trial
 from pytest_agentflow.core.model import Failure
 
@@ -43,6 +43,32 @@ def test_second_edits_on_a_near_miss_are_tried_before_unlikely_single_ones() -> 
     assert pairs[0] < len(rest) - 2
     assert [p.cost for p in rest] == sorted(p.cost for p in rest)
     assert all(p.probe == 1 for p in rest if len(p.edits) == 2)
+
+
+def test_edits_on_far_lines_are_made_when_their_turn_comes_and_take_their_place() -> None:
+    made: list[str] = []
+
+    def far() -> list[Ranked]:
+        made.append("far")
+        return [single(2.5, 30), single(8.0, 40)]
+
+    frontier = Frontier([single(1.0, 0), single(2.0, 10), single(9.0, 20)], never)
+    frontier.promise(2.2, far)
+    stream = iter(frontier)
+    assert next(stream).cost == 1.0
+    assert not made
+    assert [p.cost for p in stream] == [2.0, 2.5, 8.0, 9.0]
+
+
+def test_bands_hold_every_line_once_and_the_likeliest_edits_come_in_their_order() -> None:
+    scores = {("m.py", n): 1.0 / n for n in range(1, 600)}
+    found = bands(scores)
+    assert sorted(line for _, lines in found for line in lines) == sorted(scores)
+    assert [cost for cost, _ in found] == sorted(cost for cost, _ in found)
+    source = Source("m.py", b"def f(a, b):\n" + b"    a = a + b\n" * 300)
+    scores = {("m.py", n): 1.0 / n for n in range(2, 300)}
+    for cost, lines in bands(scores):
+        assert cost < min(r.cost for r in generate({"m.py": source}, scores, within=lines))
 
 
 def test_what_takes_long_to_try_has_to_be_likelier() -> None:

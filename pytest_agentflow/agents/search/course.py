@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pytest_agentflow.agents.search.guidance import awaited, likelier, words_of
 from pytest_agentflow.agents.search.hints import Hint, hints_of
 from pytest_agentflow.agents.search.installed import Probe, sandboxed_probe
 from pytest_agentflow.agents.search.normal import normal_form, region
-from pytest_agentflow.agents.search.order import Ranked, generate
+from pytest_agentflow.agents.search.order import Place, Ranked, bands, generate
 from pytest_agentflow.agents.search.prepare import near_first, prepare
 from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
 from pytest_agentflow.agents.search.suspicion import line_scores
@@ -75,8 +76,9 @@ class Search:
         likely = likelier(attempt.visible, self.brief.failures)
         words = words_of(self.brief.workspace, attempt.visible)
         missed = awaited(self.brief.workspace, attempt.visible, self.brief.failures)
-        singles = generate(self.sources, scores, attempt.seed, likely, words, missed)
-        self.notes["candidates_known"] = len(singles)
+        edits = partial(generate, self.sources, scores, attempt.seed, likely, words, missed)
+        (_, nearest), *further = bands(scores) or [(0.0, frozenset[Place]())]
+        singles = edits(nearest)
         ids = (*attempt.visible, *near_first(attempt.guards, attempt.visible))
         runner.start(self.config["run_spec"], self.brief.workspace, ids, self._scratch())
         self.screening = prepare(runner, self.brief, self.config, self.notes)
@@ -84,7 +86,10 @@ class Search:
             self.stopped = "no target fails when it is run by itself"
             return
         suggested = self._upgrades(runner, self.screening.mode, hints) if hints else []
-        self._search(self.screening, Frontier([*suggested, *singles], self._imported_anew))
+        frontier = Frontier([*suggested, *singles], self._imported_anew)
+        for cost, lines in further:
+            frontier.promise(cost, partial(edits, lines))
+        self._search(self.screening, frontier)
 
     def _scratch(self) -> Path:
         return Path(self.config.get("scratch") or self.brief.directory / "scratch")

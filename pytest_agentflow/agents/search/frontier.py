@@ -38,17 +38,31 @@ class Frontier:
     """
 
     def __init__(self, singles: Sequence[Ranked], slow: Callable[[tuple[Edit, ...]], bool]) -> None:
-        self._singles = singles
-        self._heap: list[tuple[float, int, Proposal, Iterator[Proposal], float]] = []
+        self._singles, self._slow = singles, slow
+        self._heap: list[tuple[float, int, Proposal | None, Iterator[Proposal], float]] = []
         self._n = 0
-        self._add(Proposal(r.cost, r.edits) for r in singles if not slow(r.edits))
-        self._add((Proposal(r.cost, r.edits) for r in singles if slow(r.edits)), SLOW)
+        self._add_singles(singles)
 
     def __iter__(self) -> Iterator[Proposal]:
         while self._heap:
             _, _, proposal, stream, later = heapq.heappop(self._heap)
             self._add(stream, later)
-            yield proposal
+            if proposal is not None:
+                yield proposal
+
+    def promise(self, cost: float, make: Callable[[], Sequence[Ranked]]) -> None:
+        """More single edits, none of which costs less: they are made when their turn comes."""
+
+        def kept() -> Iterator[Proposal]:
+            self._add_singles(make())
+            yield from ()
+
+        self._n += 1
+        heapq.heappush(self._heap, (cost, self._n, None, kept(), 0.0))
+
+    def _add_singles(self, singles: Sequence[Ranked]) -> None:
+        self._add(Proposal(r.cost, r.edits) for r in singles if not self._slow(r.edits))
+        self._add((Proposal(r.cost, r.edits) for r in singles if self._slow(r.edits)), SLOW)
 
     @property
     def next_cost(self) -> float:

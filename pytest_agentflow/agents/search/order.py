@@ -7,8 +7,9 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import MappingProxyType
 
 from pytest_agentflow.agents.search.context import Context
@@ -22,7 +23,17 @@ RANK_OFFSET = (
 CROWD = 0.5  # how much of a kind's likelihood its alternatives at one place share …
 FEW = 6  # … once there are more than these: the members of a short list have weights of their own
 
+BANDS = (
+    60,
+    150,
+    400,
+)  # ranks after which lines are left for later: a project of a thousand lines has half a million edits
+LIKELIEST = 2.5  # weight of an edit on such a line above which its place in the order is not exact
+
 READ_AGAIN = 2.5  # how much likelier an edit is that reads a name which nothing else in its function reads
+
+
+Place = tuple[str, int]  # path and line
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +44,9 @@ class Ranked:
     edits: tuple[Edit, ...]
 
 
-def expected_ranks(scores: Mapping[tuple[str, int], float]) -> dict[tuple[str, int], float]:
+def expected_ranks(scores: Mapping[Place, float]) -> dict[Place, float]:
     """Rank of each line, best 1; lines that tie share the middle of their places."""
-    ranks: dict[tuple[str, int], float] = {}
+    ranks: dict[Place, float] = {}
     place = 0
     groups = Counter(scores.values())
     middles = {}
@@ -45,6 +56,17 @@ def expected_ranks(scores: Mapping[tuple[str, int], float]) -> dict[tuple[str, i
     for line, score in scores.items():
         ranks[line] = middles[score]
     return ranks
+
+
+def bands(scores: Mapping[Place, float]) -> list[tuple[float, frozenset[Place]]]:
+    """The suspected lines in bands of rank, the best first, each with the least that an edit in it costs."""
+    ranks = expected_ranks(scores)
+    edges = [0.0, *BANDS, math.inf]
+    found = [
+        (low, frozenset(line for line, rank in ranks.items() if low < rank <= high))
+        for low, high in pairwise(edges)
+    ]
+    return [(math.log(low + 1 + RANK_OFFSET) - math.log(LIKELIEST), lines) for low, lines in found if lines]
 
 
 def statement_lines(source: Source) -> dict[int, int]:
@@ -64,23 +86,28 @@ def statement_lines(source: Source) -> dict[int, int]:
 
 def generate(
     sources: Mapping[str, Source],
-    scores: Mapping[tuple[str, int], float],
+    scores: Mapping[Place, float],
     seed: int = 0,
     likelier: Mapping[str, float] = MappingProxyType({}),
     words: frozenset[str] = frozenset(),
     awaited: Sequence[str] = (),
+    within: Collection[Place] | None = None,
 ) -> list[Ranked]:
     """Every single edit on the suspected lines, cheapest first; equal costs in an order that the seed decides.
 
     `likelier` says by which factor the failures make a kind of edit likelier, `words` are those of the failing tests, `awaited` the
-    exceptions that they waited for in vain.
+    exceptions that they waited for in vain. Only lines `within`, when given.
     """
     ranks = expected_ranks(scores)
     chance = random.Random(seed)
     found: list[tuple[float, float, Edit]] = []
     for file in Project(sources.values(), words, awaited).files:
         path = file.source.path
-        lines = {line: rank for (p, line), rank in ranks.items() if p == path}
+        lines = {
+            line: rank
+            for (p, line), rank in ranks.items()
+            if p == path and (within is None or (p, line) in within)
+        }
         if not lines:
             continue
         edits = list(_edits_of_file(file, lines))

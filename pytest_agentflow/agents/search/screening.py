@@ -15,7 +15,7 @@ BATCH_SIZE = 48  # candidates that share a process while they are only screened 
 PATIENCE = 24  # candidates disturbed by an earlier one of their batch before batches are given up
 QUICK = 0.5  # CPU seconds of all targets together
 SLACK = 6.0  # CPU time allowed per test, times what it took on the base; more is allowed later, to those that ran out
-LEAST, MOST = 0.02, 20.0  # … but at least and at most that many seconds
+LEAST, MOST = 0.05, 20.0  # … but at least and at most that many seconds
 
 
 @dataclass(frozen=True, slots=True)
