@@ -14,7 +14,7 @@ GOLDEN = 0.6180339887498949  # steps of the golden ratio cover a range evenly, h
 ENDS = tuple(
     x for edge in (0.002, 0.007, 0.02, 0.04) for x in (edge, 1 - edge)
 )  # bounds are mostly near them
-SPREAD_FROM = 1_000_000  # this stream and those above are spread; the others are random alone
+SPREAD_FROM = 1 << 31  # this stream and those above are spread; those below, drawn by lot, are random alone
 WHEEL = 18_018_000  # a multiple of 1 to 16, 18, 20, 25, 50, 100 and 1,000: steps modulo this are steps modulo each
 UUID_BYTES = 16
 UUID4_CLEAR, UUID4_SET = (0xC000 << 48) | (0xF000 << 64), (0x8000 << 48) | (4 << 76)  # RFC 9562, section 5.4

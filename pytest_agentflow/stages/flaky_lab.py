@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_agentflow.adapters.forkserver import ForkServer
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.core.conditions import Conditions
+from pytest_agentflow.core.entropy import SPREAD_FROM
 from pytest_agentflow.core.executions import Execution, Job
 from pytest_agentflow.core.flaky_table import Sight, Table
 from pytest_agentflow.core.model import Outcome
@@ -132,7 +133,7 @@ class Lab:
             ids=tuple(ids),
             conditions=Conditions(clock=self.clock + draw(YEAR) + self.random.random()),
             seeds=tuple(draw(1 << 31) for _ in range(n)),
-            entropies=tuple(draw(1 << 31) for _ in range(n)),
+            entropies=tuple(draw(SPREAD_FROM) for _ in range(n)),
             label=arm,
             timeout=self.timeout(n),
             each=self.each,

@@ -32,4 +32,6 @@ def test_each_run_gets_unused_copies_and_other_parameters_stay(
 
 
 def test_an_item_without_parameters_is_left_alone(request: pytest.FixtureRequest) -> None:
+    before = dict(vars(request.node))
     Renewed(request.node).renew()
+    assert vars(request.node) == before
