@@ -19,7 +19,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from localisation import OMISSIONS, Case, Ranks, cases_in, expected, prepare, rank, table
+from localisation import table
+from localisation_cases import OMISSIONS, Case, Ranks, cases_in, expected, prepare, rank
 
 NOTHING = float("inf")
 

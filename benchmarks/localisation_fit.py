@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import localisation
+import localisation_cases
 
 from pytest_agentflow.core.localise import score_statements
 from pytest_agentflow.core.weights import Weights
@@ -39,10 +39,10 @@ PENALTY = 0.004
 
 def table(directory: Path):
     """Per case: evidence vectors, unit keys, and which statements and units are true."""
-    case = localisation.load(directory)
-    prepared = localisation.prepare(case)
+    case = localisation_cases.load(directory)
+    prepared = localisation_cases.prepare(case)
     scored = score_statements(*prepared)
-    true_statements, true_units = localisation.truth(case, prepared[2])
+    true_statements, true_units = localisation_cases.truth(case, prepared[2])
     units: dict[tuple[str, int], int] = {}
     rows = []
     for s in scored:
@@ -65,8 +65,8 @@ def cost(tables, weights: list[float]) -> float:
         shares: dict[int, float] = {}
         for value, (_, unit, _) in zip(odds, rows, strict=True):
             shares[unit] = shares.get(unit, 0.0) + math.exp(value - top)
-        statement = localisation.expected([(o, t) for o, (_, _, t) in zip(odds, rows, strict=True)])
-        function = localisation.expected([(v, k in true_units) for k, v in shares.items()])
+        statement = localisation_cases.expected([(o, t) for o, (_, _, t) in zip(odds, rows, strict=True)])
+        function = localisation_cases.expected([(v, k in true_units) for k, v in shares.items()])
         total += math.log(min(statement, 500)) + math.log(min(function, 500))
     return total / len(tables)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import localisation
+import localisation_cases
 
 from pytest_agentflow.adapters import units
 from pytest_agentflow.core.ddmin import ddmin
@@ -155,7 +155,7 @@ def truth(old: Mapping[str, str], chosen: Sequence[Hunk]) -> list[tuple[str, int
 def outcomes(
     tree: Path, scratch: Path, python: str, ids: Sequence[str] | None, timeout: float
 ) -> Mapping[str, Outcome]:
-    record, _, _ = localisation.observe(
+    record, _, _ = localisation_cases.observe(
         tree, scratch, python, extra=EXTRA, timeout=timeout, stall=30, ids=ids, record=False
     )
     return {t: r.outcome for t, r in record.results.items()}
@@ -220,14 +220,16 @@ def one_pair(project: str, versions: tuple[str, str], sdists: Path, work: Path, 
         if len(good) < 5:
             return f"its suite does not run here ({len(healthy)} tests, {len(good)} pass)"
         write(tree, old, every)
-        _, seen, recorded = localisation.observe(tree, scratch, python, extra=EXTRA, timeout=400, stall=30)
+        _, seen, recorded = localisation_cases.observe(
+            tree, scratch, python, extra=EXTRA, timeout=400, stall=30
+        )
         targets = tuple(t for t in seen.failing if t in good)
         if not targets:
             return f"no test of {len(seen.collected)} tells the releases apart ({len(parts)} hunks)"
         kept = work / f"{project}-{versions[0]}"
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
-        shutil.copytree(tree, kept / "tree", ignore=localisation.IGNORED)
+        shutil.copytree(tree, kept / "tree", ignore=localisation_cases.IGNORED)
         said = []
         for number, (fix, shown) in enumerate(bugs(tree, scratch, python, old, parts, targets, every), 1):
             at = truth(old, fix)
@@ -236,7 +238,7 @@ def one_pair(project: str, versions: tuple[str, str], sdists: Path, work: Path, 
             )
             if at:
                 case = replace(seen, selected=targets)
-                localisation.keep(
+                localisation_cases.keep(
                     kept / f"bug{number}",
                     f"{project} {versions[0]}",
                     "history",

@@ -167,6 +167,7 @@ def test_an_await_is_added_only_where_it_may_stand() -> None:
         kinds = {r.edits[0].kind for r in generate({"m.py": source}, {("m.py", 2): 1.0})}
         assert ("missing-await" in kinds) is expected
 
+
 def test_columns_count_characters_where_the_tree_counts_bytes() -> None:
     source = Source("m.py", "def g(a, b):\n    return 'ä€' + a - b\n".encode())
     texts = {source.patched(r.edits).decode() for r in generate({"m.py": source}, {("m.py", 2): 1.0})}
