@@ -165,26 +165,26 @@ def exact(projects: Sequence[Path], python: str) -> None:
         print("\n".join(shown))
 
 
-def growth(python: str) -> None:
-    """Cost per test from 2,000 to 20,000 tests in 1,000 files, and what the map costs to load and turn around."""
-    for count in (2_000, 20_000):
+def growth(python: str, pairs: int) -> None:
+    """Extra CPU per test from 2,000 to 20,000 tests in 1,000 files, and what the map costs to load and turn around."""
+    for count in (2_000, 6_000, 20_000):
         with tempfile.TemporaryDirectory() as top:
             project = synthetic(Path(top), count, files=count // 20)
-            run(python, project, OFF)
-            plain = [run(python, project, OFF)[0] for _ in range(2)]
             out = project / "out"
-            cpu, said = run(
-                python,
-                project,
-                [*OFF, "-p", "pytest_agentflow.child.recorder"],
-                options("lines", out, ["pkg"]),
-            )
+            recording = [*OFF, "-p", "pytest_agentflow.child.recorder"], options("lines", out, ["pkg"])
+            run(python, project, *recording)  # compiles
+            extra, said = [], ""
+            for _ in range(pairs):
+                plain, _ = run(python, project, OFF)
+                shutil.rmtree(out)
+                cpu, said = run(python, project, *recording)
+                extra.append((cpu - plain) / count * 1e6)
             began = time.process_time()
             recorded_map = read(out, project)
             merging = time.process_time() - began
-            extra = cpu - statistics.median(plain)
             print(
-                f"{count} tests: plain {statistics.median(plain):.2f} s, recorded {cpu:.2f} s, extra per test {extra / count * 1e6:.0f} us; merge {merging * 1000:.0f} ms  [{said}]"
+                f"{count} tests: extra per test {statistics.median(extra):.0f} us ({min(extra):.0f}-{max(extra):.0f}); merge {merging * 1000:.0f} ms  [{said}]",
+                flush=True,
             )
             map_figures(recorded_map)
 
@@ -253,7 +253,7 @@ def main() -> None:
     elif args.job == "sizes":
         sizes(projects, python)
     else:
-        growth(python)
+        growth(python, args.pairs)
 
 
 if __name__ == "__main__":
