@@ -327,6 +327,24 @@ def test_a_batch_refuses_bad_candidates_and_leaves_good_ones_to_a_process_of_the
     assert verdicts["return b - a"].complete, "the base still failed as before at the end"
 
 
+def test_an_edit_that_the_server_cannot_plan_costs_speed_and_not_the_server(
+    tmp_path: Path, tools: RunSpec
+) -> None:
+    """Here the project has taken away a function of the standard library."""
+    tree, ids = tmp_path / "tree", ["test_one.py::test_one"]
+    tree.mkdir()
+    (tree / "one.py").write_text("def f():\n    return 1\n")
+    (tree / "test_one.py").write_text(
+        "import ast, one\n\n\ndef test_one():\n    assert one.f() == 2\n\n\nast.parse = None\n"
+    )
+    with WarmRunner() as warm:
+        warm.start(tools, tree, ids, tmp_path / "scratch")
+        for _ in range(2):
+            verdict = warm.judge({"one.py": b"def f():\n    return 2\n"}, ids)
+            assert (verdict.mode, verdict.green(ids)) == (FRESH, True)
+            assert "TypeError" in verdict.why
+
+
 def test_a_batch_disturbed_by_leaked_state_says_so(tmp_path: Path, tools: RunSpec) -> None:
     """A candidate that changes a module's state makes the base behave otherwise: nothing of that batch counts."""
     (tmp_path / "tree").mkdir()
