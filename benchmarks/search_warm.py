@@ -45,7 +45,8 @@ def compare(project: Any, args: argparse.Namespace) -> list[dict]:
             ranked = generate({path: source}, {(path, n): 1.0 for n in reached}, args.seed)
             pool += [(source, r.edits) for r in ranked]
     chance.shuffle(pool)
-    spec = replace(case.spec, env={**case.spec.env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    # Without plugins, and so without the options for them.
+    spec = replace(case.spec, env={**case.spec.env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, plugins=())
     spec = replace(spec, bytecode=str(tool_bytecode(spec, case.scratch) or ""))
     with contextlib.ExitStack() as stack:
         runner = stack.enter_context(WarmRunner())

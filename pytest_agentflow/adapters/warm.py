@@ -52,7 +52,7 @@ class WarmRunner:
         self._cold: list[
             tuple[Job, WarmVerdict | None, Job, str]
         ] = []  # what to run, seen before, whole job, why
-        self._base: dict[str, bytes] = {}
+        self._base: dict[str, tuple[str, bytes]] = {}  # path -> where it is, and what is in it
         self._programs: set[str] = set()  # tests known to start programs
         self._n = 0
 
@@ -228,16 +228,17 @@ class WarmRunner:
         }
 
     def _files(self, job: Job) -> dict[str, tuple[int, int, str]]:
-        return {os.path.realpath(self._tree / p): self._delta(p, new) for p, new in job.files.items()}
-
-    def _delta(self, path: str, new: bytes) -> tuple[int, int, str]:
-        """What a file changes against the tree, as offset, length dropped and bytes put in."""
-        base = self._base.get(path)
-        if base is None:
-            base = self._base[path] = (self._tree / path).read_bytes()
-        start = _common(base, new)
-        end = _common(base[start:][::-1], new[start:][::-1])
-        return start, len(base) - start - end, new[start : len(new) - end].decode("latin-1")
+        """Where each file is, and what changes in it as offset, length dropped and bytes put in."""
+        found = {}
+        for path, new in job.files.items():
+            if path not in self._base:
+                file = self._tree / path
+                self._base[path] = os.path.realpath(file), file.read_bytes()
+            place, base = self._base[path]
+            start = _common(base, new)
+            end = _common(base[start:][::-1], new[start:][::-1])
+            found[place] = start, len(base) - start - end, new[start : len(new) - end].decode("latin-1")
+        return found
 
     # cold ----------------------------------------------------------------------------------------
 

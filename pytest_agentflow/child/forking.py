@@ -15,7 +15,6 @@ from typing import Any
 from pytest_agentflow.child.threads import threads_alive
 
 Message = dict[str, Any]
-Say = Callable[[Message], None]
 LAST_WORD = b"\n\n"
 
 
@@ -62,6 +61,26 @@ class Candidate:
     data: bytearray = field(default_factory=bytearray)
 
 
+class Voice:
+    """What a fork says over its pipe, a line per message.
+
+    A write wakes the server, so a message that can wait is `kept` for the next one; what kills the fork loses it.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._kept = b""
+
+    def __call__(self, message: Message, kept: bool = False) -> None:
+        self._kept += json.dumps(message).encode() + (LAST_WORD if "done" in message else b"\n")
+        if not kept:
+            self.flush()
+
+    def flush(self) -> None:
+        while self._kept:
+            self._kept = self._kept[os.write(self._fd, self._kept) :]
+
+
 class ForkServer:
     """Reads requests, forks, listens to the forks. `serve` returns only inside a fork."""
 
@@ -78,7 +97,7 @@ class ForkServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(channel, selectors.EVENT_READ)
 
-    def serve(self) -> tuple[Message, Say]:
+    def serve(self) -> tuple[Message, Voice]:
         """Serve until the other end closes (then end the process); in a fork, return its request and its voice."""
         while True:
             for key, _ in self._selector.select(self._patience()):
@@ -104,14 +123,14 @@ class ForkServer:
             return None
         return max(0.0, min(c.deadline for c in self._running.values()) - time.monotonic())
 
-    def _fork(self, request: Message) -> Say | None:
+    def _fork(self, request: Message) -> Voice | None:
         ours, theirs = os.pipe()
         pid = os.fork()
         if pid == 0:
             self._selector.close()
             for fd in (ours, self._channel, *self._running):
                 os.close(fd)
-            return lambda message: _say(theirs, message)
+            return Voice(theirs)
         os.close(theirs)
         now = time.monotonic()
         self._running[ours] = Candidate(request, pid, now + request["wall"], now)
@@ -156,12 +175,6 @@ class ForkServer:
         for candidate in self._running.values():
             _kill(candidate.pid)
         os._exit(0)
-
-
-def _say(fd: int, message: Message) -> None:
-    data = json.dumps(message).encode() + (LAST_WORD if "done" in message or "refused" in message else b"\n")
-    while data:
-        data = data[os.write(fd, data) :]
 
 
 def _kill(pid: int) -> None:

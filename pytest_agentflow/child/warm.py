@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pytest_agentflow.child import warm_fork
-from pytest_agentflow.child.forking import ForkServer, Message, Say, receive, send, threads
+from pytest_agentflow.child.forking import ForkServer, Message, Voice, receive, send, threads
 from pytest_agentflow.child.hotswap import LiveCode, Swaps
 from pytest_agentflow.child.overlay import Bell, Overlay
 from pytest_agentflow.child.ran import Ran
@@ -36,7 +36,7 @@ class State:
     role = ""  # "", "collected" or "candidate"
     setup: Message
     request: Message
-    say: Say
+    say: Voice
     channel = -1
     ran: Ran
     environment: Mapping[str, str]

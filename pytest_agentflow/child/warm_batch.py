@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType, SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from _pytest.outcomes import Exit, Skipped
 from _pytest.warnings import catch_warnings_for_item
 
-from pytest_agentflow.child.forking import Message, Say
+from pytest_agentflow.child.forking import Message, Voice
 from pytest_agentflow.child.hotswap import LiveCode
 from pytest_agentflow.child.recompile import Refused
 from pytest_agentflow.child.warm_run import MESSAGE, Runner
@@ -39,6 +40,7 @@ AROUND = (
 NOT_PLAIN = frozenset({"xfail", "skip", "skipif", "asyncio", "anyio", "trio"})
 HANGS = "it hangs"  # what is expected of a base that does not end
 TRIES = 3  # how often a hanging candidate is interrupted before the process is given up
+KEPT = 0.02  # seconds that outcomes may wait to be said together
 
 
 class OutOfTime(BaseException):
@@ -48,8 +50,9 @@ class OutOfTime(BaseException):
 class Alarm:
     """CPU time for one candidate: first an exception into its Python code, then the end of the process."""
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, last: Callable[[], None]) -> None:
         self.limit = limit
+        self.last = last  # is called before the process ends
         self.rung = 0
         signal.signal(signal.SIGPROF, self._ring)
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
@@ -66,6 +69,7 @@ class Alarm:
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
         self.rung += 1
         if self.rung > TRIES:
+            self.last()
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGPROF)
         raise OutOfTime
@@ -76,9 +80,10 @@ def steady(message: str) -> str:
     return re.sub(r"0x[0-9a-f]+", "0x", message)
 
 
-def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runner, say: Say) -> None:
+def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runner, say: Voice) -> None:
     """Say each candidate's outcome as `c` (its place); the base comes last, with the place behind the last candidate."""
-    alarm = Alarm(request["cpu"][""])
+    alarm = Alarm(request["cpu"][""], say.flush)
+    said = time.monotonic()
     params = Params(item)
     with catch_warnings_for_item(item.config, item.ihook, "runtest", item, record=True):
         bare = plain_call(item, request["expect"], alarm)
@@ -91,13 +96,15 @@ def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runne
             except (Refused, ValueError, RecursionError, MemoryError) as why:
                 say({"c": n, "refused": str(why)})
                 continue
-            say({"c": n, "begun": True})
+            say({"c": n, "begun": True}, kept=True)
             params.renew()
             began = time.process_time()
             outcome, message = bare.call(alarm) if bare else in_protocol(item, runner, alarm)
             took = time.process_time() - began
             undo.apply()
-            say({"c": n, "outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]})
+            told = {"c": n, "outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]}
+            say(told, kept=(kept := time.monotonic() - said < KEPT))
+            said = said if kept else time.monotonic()
     say({"done": True})
 
 

@@ -10,7 +10,7 @@ import pytest
 from _pytest import nodes
 from _pytest.assertion import util
 
-from pytest_agentflow.child.forking import Message, Say
+from pytest_agentflow.child.forking import Message, Voice
 from pytest_agentflow.child.overlay import Bell
 from pytest_agentflow.child.session import describe_failure
 from pytest_agentflow.child.warm_fork import Programs
@@ -61,7 +61,7 @@ class Runner:
         items: Sequence[pytest.Item],
         request: Message,
         modules: frozenset[str],
-        say: Say,
+        say: Voice,
         uncollected: Mapping[str, str],
     ) -> None:
         """Run items in order through the whole protocol; stop as asked; `modules` are those that could be collected."""

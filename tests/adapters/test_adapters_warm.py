@@ -319,10 +319,13 @@ def test_a_batch_refuses_bad_candidates_and_leaves_good_ones_to_a_process_of_the
     base = runner.judge({}, [PREFIX + "test_add"])
     edits = ["return a * a - b", "return a + b", "return a -", "return b - a"]
     jobs = [Job(patched("return a - b", e), (PREFIX + "test_add",), tag=e) for e in edits]
+    # What cannot be swapped is refused in the midst of the batch, and those behind it are judged all the same.
+    jobs.insert(1, Job(patched("RATE = 3", "RATE = 4"), (PREFIX + "test_add",), tag="RATE = 4"))
     runner.screen(jobs, steady(base.messages[PREFIX + "test_add"]))
     verdicts = {job.tag: verdict for job, verdict in (runner.next() for _ in jobs)}
     assert verdicts["return a + b"].green([PREFIX + "test_add"])
     assert verdicts["return a -"].killed == "invalid"
+    assert verdicts["RATE = 4"].why
     assert verdicts["return b - a"].outcomes[PREFIX + "test_add"] is Outcome.FAILED
     assert verdicts["return b - a"].complete, "the base still failed as before at the end"
 

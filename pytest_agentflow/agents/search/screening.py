@@ -15,7 +15,9 @@ BATCH_SIZE = 48  # candidates that share a process while they are only screened 
 PATIENCE = 24  # candidates disturbed by an earlier one of their batch before batches are given up
 QUICK = 0.5  # CPU seconds of all targets together
 SLACK = 6.0  # CPU time allowed per test, times what it took on the base; more is allowed later, to those that ran out
-LEAST, MOST = 0.05, 20.0  # … but at least and at most that many seconds
+LEAST, MOST = 0.02, 20.0  # … but at least and at most that many seconds, …
+# … and where passing tests are slow, more from the start: a failing target may have stopped long before its end.
+LEAST_PASSING, LEAST_MOST = 5.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,9 @@ class Screening:
         wall = max(10.0, 4.0 * (default + sum(self.seconds.get(i, 0.05) for i in ids)))
         return Limits(default, per_test, wall, startup=20.0, stop=True, keep_going=self._keep_going())
 
-    @staticmethod
-    def _allowed(seconds: float, factor: float) -> float:
-        return min(MOST, max(LEAST, SLACK * seconds) * factor)
+    def _allowed(self, seconds: float, factor: float) -> float:
+        least = max(LEAST, min(LEAST_MOST, LEAST_PASSING * self.typical))
+        return min(MOST, max(least, SLACK * seconds) * factor)
 
     def _keep_going(self) -> frozenset[str]:
         """Where targets are quick it is worth knowing which ones a candidate flips; else the first failure must do."""
