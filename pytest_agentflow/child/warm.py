@@ -24,6 +24,7 @@ from pytest_agentflow.child.hotswap import LiveCode, Swaps
 from pytest_agentflow.child.overlay import Bell, Overlay
 from pytest_agentflow.child.ran import Ran
 from pytest_agentflow.child.recompile import Refused
+from pytest_agentflow.child.rewritten import Rewritten
 from pytest_agentflow.child.warm_run import MESSAGE, Runner, cheap_failures
 from pytest_agentflow.core.outcomes import to_top_level
 
@@ -59,14 +60,14 @@ def pytest_load_initial_conftests(
     channels = os.environ.pop(CHANNELS, None)
     if channels is not None:
         nursery, collected = (int(fd) for fd in channels.split(","))
-        _nursery(nursery, collected)
+        _nursery(early_config, nursery, collected)
         paths = STATE.request["paths"]
         args += paths
         early_config.known_args_namespace.file_or_dir = list(paths)
     return (yield)
 
 
-def _nursery(nursery: int, collected: int) -> None:
+def _nursery(config: pytest.Config, nursery: int, collected: int) -> None:
     for fd in (nursery, collected):
         os.set_inheritable(fd, False)
     STATE.setup = receive(nursery) or {}
@@ -79,7 +80,13 @@ def _nursery(nursery: int, collected: int) -> None:
         STATE.ran.start()
         return
     os.close(collected)
-    server = ForkServer(nursery, {"preload": lambda message: _preload(message, nursery)})
+    rewritten = Rewritten(config, STATE.setup["top"])
+    rewritten.install()
+    server = ForkServer(
+        nursery,
+        {"preload": lambda message: _preload(message, nursery)},
+        lambda request: rewritten.make(request["paths"]),
+    )
     send(nursery, {"hello": "nursery", "threads": threads(), "loaded": loaded})
     STATE.request, STATE.say = server.serve()
     STATE.role = "candidate"
