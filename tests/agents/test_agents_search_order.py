@@ -12,6 +12,7 @@ from pytest_agentflow.agents.search.choose import best_first, damage, unfamiliar
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import LIKELIER, awaited, likelier
+from pytest_agentflow.agents.search.normal import in_body
 from pytest_agentflow.agents.search.order import Ranked, bands, generate
 from pytest_agentflow.agents.search.screening import Trial
 from pytest_agentflow.core.model import Failure
@@ -216,3 +217,10 @@ def test_a_patch_that_is_far_less_likely_than_the_best_is_not_offered_beside_it(
 
     suggested, close, far = trial(-6.0, "new(a) > 0"), trial(-4.0, "newer(a) > 0"), trial(2.0, "a")
     assert best_first([far, suggested, close], {"m.py": source}) == [suggested, close]
+
+
+def test_only_what_stands_behind_a_functions_head_can_be_swapped() -> None:
+    text = "RATE = 2\n\n\n@kept\ndef f(a=1):\n    def g(b=3):\n        return b\n    return a\n\n\nclass C:\n    x = 4\n\n    def m(self): return 5\n"
+    source = Source("m.py", text.encode())
+    inside = {digit: in_body(source, edit(text.index(digit))) for digit in "12345"}
+    assert inside == {"1": False, "2": False, "3": True, "4": False, "5": True}

@@ -17,11 +17,11 @@ from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief
 from pytest_agentflow.agents.search.choose import best_first, damage, merit
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs
-from pytest_agentflow.agents.search.frontier import Frontier, Proposal
+from pytest_agentflow.agents.search.frontier import SLOW_BESIDE_BATCHES, SLOW_BESIDE_FORKS, Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import awaited, likelier, words_of
 from pytest_agentflow.agents.search.hints import Hint, hints_of
 from pytest_agentflow.agents.search.installed import Probe, sandboxed_probe
-from pytest_agentflow.agents.search.normal import normal_form, region
+from pytest_agentflow.agents.search.normal import in_body, normal_form
 from pytest_agentflow.agents.search.order import Place, Ranked, bands, generate
 from pytest_agentflow.agents.search.prepare import near_first, prepare
 from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
@@ -86,7 +86,8 @@ class Search:
             self.stopped = "no target fails when it is run by itself"
             return
         suggested = self._upgrades(runner, self.screening.mode, hints) if hints else []
-        frontier = Frontier([*suggested, *singles], self._imported_anew)
+        later = SLOW_BESIDE_BATCHES if self.screening.probes else SLOW_BESIDE_FORKS
+        frontier = Frontier([*suggested, *singles], self._imported_anew, later)
         for cost, lines in further:
             frontier.promise(cost, partial(edits, lines))
         self._search(self.screening, frontier)
@@ -146,9 +147,8 @@ class Search:
         return Trial(edits, proposal.cost, files, len(self._seen), proposal.patience, proposal.probe)
 
     def _imported_anew(self, edits: tuple[Edit, ...]) -> bool:
-        """Whether an edit lies outside of functions, so that no body can be swapped."""
-        whole = {path: (0, len(source.text)) for path, source in self.sources.items()}
-        return any(region(self.sources[e.path], (e,))[:2] == whole[e.path] for e in edits)
+        """Whether an edit lies outside of function bodies, so that there is nothing to swap."""
+        return not all(in_body(self.sources[e.path], e) for e in edits)
 
     def _learn(self, screening: Screening, frontier: Frontier) -> None:
         """What came back decides what else is worth trying."""

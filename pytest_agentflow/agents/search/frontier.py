@@ -18,7 +18,9 @@ MORE = 10.0  # times as much time for a candidate that ran out of it …
 MORE_TIME = 1.0  # … that much later when it had flipped a target before …
 NOTHING_YET = 3.0  # … or that much when it had not
 MOST_PATIENCE = 100.0
-SLOW = 2.5  # what can only be tried by importing anew takes some dozen times as long: it has to be that much likelier
+# What can only be tried by importing anew has to be that much likelier: the logarithm of how much longer it takes, 60 to
+# 100 times as long as in a batch, five times as long as in a fork.
+SLOW_BESIDE_BATCHES, SLOW_BESIDE_FORKS = 4.0, 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,13 @@ class Frontier:
     Best is what is likeliest per second (Smith's rule), so streams of slow ones come `later` than their costs say.
     """
 
-    def __init__(self, singles: Sequence[Ranked], slow: Callable[[tuple[Edit, ...]], bool]) -> None:
-        self._singles, self._slow = singles, slow
+    def __init__(
+        self,
+        singles: Sequence[Ranked],
+        slow: Callable[[tuple[Edit, ...]], bool],
+        later: float = SLOW_BESIDE_BATCHES,
+    ) -> None:
+        self._singles, self._slow, self._later = singles, slow, later
         self._heap: list[tuple[float, int, Proposal | None, Iterator[Proposal], float]] = []
         self._n = 0
         self._add_singles(singles)
@@ -62,7 +69,7 @@ class Frontier:
 
     def _add_singles(self, singles: Sequence[Ranked]) -> None:
         self._add(Proposal(r.cost, r.edits) for r in singles if not self._slow(r.edits))
-        self._add((Proposal(r.cost, r.edits) for r in singles if self._slow(r.edits)), SLOW)
+        self._add((Proposal(r.cost, r.edits) for r in singles if self._slow(r.edits)), self._later)
 
     @property
     def next_cost(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from bisect import bisect_right
 from types import CodeType
 from typing import Any
 
@@ -43,6 +44,16 @@ def region(source: Source, edits: tuple[Edit, ...]) -> tuple[int, int, str]:
         if start <= first and last <= end:
             return start, end, "if 1:\n" if function.col_offset else ""
     return 0, len(source.text), ""
+
+
+def in_body(source: Source, edit: Edit) -> bool:
+    """Whether an edit lies behind the head of an outermost function: defaults and decorators run when it is defined."""
+    bodies: list[tuple[int, int]] | None = source.__dict__.get("_bodies")
+    if bodies is None:  # kept on the source, since every candidate asks
+        bodies = sorted((source.span(f.body[0])[0], end) for f, _, end in _functions(source))
+        source.__dict__["_bodies"] = bodies
+    at = bisect_right(bodies, (edit.start, len(source.text))) - 1
+    return at >= 0 and edit.end <= bodies[at][1]
 
 
 def _functions(source: Source) -> list[tuple[Function, int, int]]:

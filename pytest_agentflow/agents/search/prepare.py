@@ -20,7 +20,9 @@ from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.screening import MOST, Screening
 from pytest_agentflow.core.model import Outcome
 
-HANG = 0.5  # CPU seconds after which a test that was not seen to take longer is taken to hang
+# CPU seconds after which a test is taken to hang: at most the second, at least the first, between them so many times as long
+# as the slowest test that passes.
+HANG_LEAST, HANG, HANG_PASSING = 0.15, 0.5, 30.0
 GUARDS_SHARE = 0.2  # of the time may go into measuring guards; those left over wait for the judge
 HUNG_ENOUGH = 3  # tests that hang on the base before the rest is taken to hang as well
 SAMPLE = 3  # guards that tell whether a mode runs the suite as it was observed
@@ -103,8 +105,9 @@ def _measure(
     seconds: dict[str, float] = {}
     messages: dict[str, str] = {}
     left, hung = ids, 0
-    hang = float(config.get("hang_seconds", HANG))
     known = {i: brief.passing_seconds.get(i, 0.0) for i in ids}
+    slowest = max(brief.passing_seconds.values(), default=HANG)
+    hang = float(config.get("hang_seconds", min(HANG, max(HANG_LEAST, HANG_PASSING * slowest))))
     slow = {i: min(MOST, 5.0 * s) for i, s in known.items() if 5.0 * s > hang}
     while left and hung < HUNG_ENOUGH:
         limits = Limits(default=hang, per_test=slow, wall=wall or max(60.0, brief.deadline / 4), stop=False)
