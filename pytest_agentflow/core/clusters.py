@@ -153,8 +153,9 @@ class _Evidence:
 
 
 def _observed(scored: Scored) -> bool:
-    """Import-time code is run by nobody or by all: only a traceback through it is a reason to join."""
-    return scored.statement.unit > 0 or scored.evidence["deepest"] + scored.evidence["frame"] > 0
+    """Import-time code and heads of functions are run by nobody or by all: only a traceback through them is a reason to join."""
+    inside = scored.statement.unit > 0 and scored.statement.kind != "def"
+    return inside or scored.evidence["deepest"] + scored.evidence["frame"] > 0
 
 
 def _joined(groups: Sequence[_Group], evidence: _Evidence) -> Iterable[_Group]:

@@ -213,15 +213,23 @@ def _values(nodes: list[ast.AST]) -> Iterator[str]:
                 yield told
 
 
+_SPELT = {
+    "annassign": "assign",
+    "asyncfor": "for",
+    "asyncwith": "with",
+    "importfrom": "import",
+    "classdef": "class",
+    "trystar": "try",
+}
+
+
 def _kind(node: ast.stmt) -> str:
     name = type(node).__name__.lower()
     if isinstance(node, Function):
         return "def"
     if isinstance(node, ast.Expr):
         return "call" if isinstance(node.value, ast.Call) else "expr"
-    return {"annassign": "assign", "asyncfor": "for", "asyncwith": "with", "importfrom": "import"}.get(
-        name, name
-    )
+    return _SPELT.get(name, name)
 
 
 def regroup(source: Source, units: Sequence[SourceUnit]) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pytest_agentflow.core.codec import decode, encode
 from pytest_agentflow.core.events import LOCALISED, content_key
 from pytest_agentflow.core.localise import Facts, TestFacts, describe
 from pytest_agentflow.core.model import Cluster, Failure, Frame, Observation, SourceUnit
+from pytest_agentflow.core.named import named_lines
 from pytest_agentflow.core.spectrum import Spectrum, statement_columns
 from pytest_agentflow.core.syntax import Source, regroup
 from pytest_agentflow.core.testfacts import test_facts
@@ -91,7 +93,29 @@ def measure(
     wanted = set(failing)
     failing_mask = sum(1 << n for t, n in numbers.items() if t in wanted)
     passing_mask = (1 << len(tests)) - 1 & ~failing_mask
-    return Spectrum(tests, failing_mask, passing_mask, statement_columns(sources, lines)), sources
+    columns = statement_columns(sources, lines)
+    _add_named(observation, failing, sources, numbers, columns)
+    return Spectrum(tests, failing_mask, passing_mask, columns), sources
+
+
+def _add_named(
+    observation: Observation,
+    failing: Iterable[str],
+    sources: Mapping[str, Source],
+    numbers: Mapping[str, int],
+    columns: Mapping[str, list[int]],
+) -> None:
+    """What an exception names counts as run by a test that ran nothing: better a suspect than none."""
+    reached = functools.reduce(operator.or_, (c for column in columns.values() for c in column), 0)
+    for test in failing:
+        result, bit = observation.results.get(test), 1 << numbers[test]
+        if result is None or result.failure is None or reached & bit:
+            continue
+        named = set(named_lines(result.failure, sources))
+        for path, source in sources.items():
+            for number, statement in enumerate(source.statements):
+                if (path, statement.first_line) in named:
+                    columns[path][number] |= bit
 
 
 def _frames(observation: Observation, test: str) -> tuple[Frame, ...]:

@@ -260,28 +260,3 @@ def test_an_attempt_without_a_way_to_run_tests_is_an_error() -> None:
     brief = Brief(Attempt("a", 1, "c", "search", 0, 0, "", (), (), (), ()), Path("."), Path("."), {}, {}, ())
     report = SearchAgent().attempt(brief, None)  # type: ignore[arg-type]
     assert report.outcome is AgentOutcome.ERROR
-
-
-def test_an_exception_is_read_for_what_it_names() -> None:
-    from pytest_agentflow.agents.search.hints import read
-
-    def hint(message: str) -> tuple[str, str, str] | None:
-        found = read(message)
-        return (found.kind, found.name, found.where) if found else None
-
-    assert hint("module 'numpy' has no attribute 'float'") == ("attribute", "float", "numpy")
-    assert hint("'Client' object has no attribute 'get'") == ("attribute", "get", "Client")
-    assert hint("cannot import name 'Mapping' from 'collections' (/x/y.py)") == (
-        "import",
-        "Mapping",
-        "collections",
-    )
-    assert hint("No module named 'lib.old'") == ("module", "lib.old", "lib.old")
-    assert hint("Client.fetch() got an unexpected keyword argument 'wait'") == (
-        "keyword",
-        "wait",
-        "Client.fetch",
-    )
-    assert hint("load() takes 1 positional argument but 2 were given") == ("arguments", "load", "load")
-    assert hint("name 'Path' is not defined") == ("name", "Path", "")
-    assert hint("assert 1 == 2") is None

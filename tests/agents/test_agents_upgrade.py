@@ -9,8 +9,8 @@ import pytest
 
 from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.evidence import repairs
-from pytest_agentflow.agents.search.hints import Hint, read
 from pytest_agentflow.agents.search.upgrade import Chase, as_edits
+from pytest_agentflow.core.hints import Hint, read
 
 FACTS: dict[str, Any] = {
     "names": ["load", "safe_load", "pass_context", "SafeLoader", "Loader", "soft_str", "Field"],

@@ -46,6 +46,9 @@ def test_name(text): assert name(text) == text
 
 
 def test_both(): assert both(1, "A") == "A: 10"
+
+
+def test_ahead(): assert price(1, tax=2) == 12
 """
 
 
@@ -78,16 +81,23 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cluster, ...]:
     return localise(observation, coverage_map.read(top / "out", tree), tree, None, observation.failing)
 
 
-def test_two_bugs_are_two_clusters_even_with_tb_no(found: tuple[Cluster, ...]) -> None:
+def test_different_bugs_are_different_clusters_even_with_tb_no(found: tuple[Cluster, ...]) -> None:
     assert [set(c.targets) for c in found] == [
         {"test_shop.py::test_large[10]"},
         {"test_shop.py::test_name[a]", "test_shop.py::test_name[b]"},
+        {"test_shop.py::test_ahead"},
     ]
 
 
 def test_the_faulty_unit_is_first_and_the_reason_is_in_words(found: tuple[Cluster, ...]) -> None:
-    assert [c.suspects[0].unit.qualname for c in found] == ["price", "name"]
+    assert [c.suspects[0].unit.qualname for c in found[:2]] == ["price", "name"]
     assert "called in the statement that failed" in found[1].suspects[0].why
+
+
+def test_what_the_exception_names_is_the_suspect_of_a_test_that_reached_nothing(
+    found: tuple[Cluster, ...],
+) -> None:
+    assert [(s.unit.qualname, s.lines) for s in found[2].suspects] == [("price", (1,))]
 
 
 def test_test_code_is_no_suspect(found: tuple[Cluster, ...]) -> None:

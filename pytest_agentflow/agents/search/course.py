@@ -19,7 +19,6 @@ from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.frontier import SLOW_BESIDE_BATCHES, SLOW_BESIDE_FORKS, Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import awaited, likelier, words_of
-from pytest_agentflow.agents.search.hints import Hint, hints_of
 from pytest_agentflow.agents.search.installed import Probe, sandboxed_probe
 from pytest_agentflow.agents.search.normal import in_body, normal_form
 from pytest_agentflow.agents.search.order import Place, Ranked, bands, generate
@@ -27,6 +26,7 @@ from pytest_agentflow.agents.search.prepare import near_first, prepare
 from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
 from pytest_agentflow.agents.search.suspicion import line_scores
 from pytest_agentflow.agents.search.upgrade import deadline, in_scope, upgraded
+from pytest_agentflow.core.hints import Hint, hints_of
 from pytest_agentflow.core.model import Spend
 
 OFFERED = 5  # candidates handed to the oracle

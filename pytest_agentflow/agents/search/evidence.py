@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_agentflow.agents.search.edits import ATOMS, Edit, Source
-from pytest_agentflow.agents.search.hints import Hint
 from pytest_agentflow.agents.search.installed import Probe
 from pytest_agentflow.agents.search.removed import METHODS, MOVED
+from pytest_agentflow.core.hints import Hint
 
 Told = Mapping[str, Any]
 Fix = tuple[

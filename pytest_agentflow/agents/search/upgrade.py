@@ -17,9 +17,9 @@ from pytest_agentflow.adapters.warm import FRESH, Job, Limits, WarmRunner
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs
-from pytest_agentflow.agents.search.hints import Hint, read
 from pytest_agentflow.agents.search.installed import Probe
 from pytest_agentflow.agents.search.suspicion import matches
+from pytest_agentflow.core.hints import Hint, read
 
 STEPS = 8  # complaints one behind the other
 TRIES = 60  # edits for one complaint
