@@ -152,11 +152,24 @@ def truth(old: Mapping[str, str], chosen: Sequence[Hunk]) -> list[tuple[str, int
     return found
 
 
+def suite(tree: Path) -> list[str]:
+    """What pytest has to be told where it would find nothing by itself."""
+    return ["tests.py"] if (tree / "tests.py").is_file() else []
+
+
 def outcomes(
     tree: Path, scratch: Path, python: str, ids: Sequence[str] | None, timeout: float
 ) -> Mapping[str, Outcome]:
     record, _, _ = localisation_cases.observe(
-        tree, scratch, python, extra=EXTRA, timeout=timeout, stall=30, ids=ids, record=False
+        tree,
+        scratch,
+        python,
+        suite(tree),
+        extra=EXTRA,
+        timeout=timeout,
+        stall=30,
+        ids=ids,
+        record=False,
     )
     return {t: r.outcome for t, r in record.results.items()}
 
@@ -221,7 +234,7 @@ def one_pair(project: str, versions: tuple[str, str], sdists: Path, work: Path, 
             return f"its suite does not run here ({len(healthy)} tests, {len(good)} pass)"
         write(tree, old, every)
         _, seen, recorded = localisation_cases.observe(
-            tree, scratch, python, extra=EXTRA, timeout=400, stall=30
+            tree, scratch, python, suite(tree), extra=EXTRA, timeout=400, stall=30
         )
         targets = tuple(t for t in seen.failing if t in good)
         if not targets:
