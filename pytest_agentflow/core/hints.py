@@ -65,7 +65,8 @@ def hints_of(failures: Iterable[Failure]) -> list[Hint]:
 
 
 def read(message: str) -> Hint | None:
-    """The hint in a message, if it is one of those that name their cause."""
+    """The hint in a message, if it is one of those that name their cause; quotes may stand in a string put into words again."""
+    message = message.replace("\\'", "'")
     said = MEANT.search(message)
     better = (said["name"],) if said else ()
     for pattern, kind in KINDS:

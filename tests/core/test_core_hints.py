@@ -25,4 +25,9 @@ def test_an_exception_is_read_for_what_it_names() -> None:
     )
     assert hint("load() takes 1 positional argument but 2 were given") == ("arguments", "load", "load")
     assert hint("name 'Path' is not defined") == ("name", "Path", "")
+    assert hint(r"b'ImportError: cannot import name \'Iterable\' from \'collections\' (/x.py)\n'") == (
+        "import",
+        "Iterable",
+        "collections",
+    )
     assert hint("assert 1 == 2") is None

@@ -31,6 +31,7 @@ CART = "src/shop/cart.py"
         ("ModuleNotFoundError", "No module named 'shop.basket'", {("src/shop/__init__.py", 1)}),
         ("AttributeError", "module 'numpy' has no attribute 'float'", set()),
         ("AssertionError", "assert 1 == 2", set()),
+        ("OSError", r'b"Traceback:\n  File \"/tmp/x/src/shop/cart.py\", line 13, in total\n  File \"/lib/x.py\", line 1"', {(CART, 13)}),
     ],
 )  # fmt: skip
 def test_the_lines_of_what_is_named(kind: str, message: str, lines: set[tuple[str, int]]) -> None:
