@@ -95,8 +95,12 @@ class WarmRunner:
 
         A cold run writes to the tree, so nothing may run beside it: while one waits, this counts as full.
         """
-        waiting = len(self._jobs) + len(self._batches) + len(self._cold) + len(self._ready)
-        return (FULL if self._cold else 0) + waiting
+        return self.under_way + len(self._cold) + len(self._ready)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that processes are working on, a batch being one; full as well while a cold run waits."""
+        return (FULL if self._cold else 0) + len(self._jobs) + len(self._batches)
 
     def judge(
         self, files: Mapping[str, bytes], ids: Sequence[str], limits: Limits | None = None

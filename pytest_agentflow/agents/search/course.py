@@ -120,7 +120,7 @@ class Search:
                     break
                 trial = self._trial(proposal)
                 if trial is not None:
-                    while screening.runner.busy >= screening.parallel:
+                    while screening.busy >= screening.parallel:
                         screening.collect()
                     screening.offer(trial)
                 self._learn(screening, frontier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -66,6 +66,13 @@ class Screening:
     _disturbed: int = 0
     _waiting: dict[int, list[Trial]] = field(default_factory=dict)
     _killers: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _later: deque[Job] = field(
+        default_factory=deque
+    )  # every candidate of a batch may want a process of its own
+
+    @property
+    def busy(self) -> int:
+        return self.runner.busy + len(self._later)
 
     def limits(self, ids: Sequence[str], factor: float = 1.0) -> Limits:
         known = [self.seconds[i] for i in ids if i in self.seconds]
@@ -112,10 +119,19 @@ class Screening:
         first = self.probes[trial.probe][:1] if self.probes else ()
         ids = tuple(dict.fromkeys((*first, *self.targets, *fast)))
         limits = self.limits(ids, trial.patience)
-        self.runner.submit(Job(trial.files, ids, limits, self.mode, tag=(trial, "targets")))
+        self._submit(Job(trial.files, ids, limits, self.mode, tag=(trial, "targets")))
+
+    def _submit(self, job: Job) -> None:
+        self._later.append(job)
+        self._feed()
+
+    def _feed(self) -> None:
+        while self._later and self.runner.under_way < self.parallel:
+            self.runner.submit(self._later.popleft())
 
     def collect(self) -> None:
         """Take one verdict and file it; a candidate that flips the targets goes on to all guards."""
+        self._feed()
         job, verdict = self.runner.next()
         trial, stage = job.tag
         self.cpu += verdict.cpu
@@ -152,7 +168,7 @@ class Screening:
             self.runner.submit(again, "the patch was not entered")
         elif stage == "targets" and self.guards:
             limits = self.limits(self.guards, trial.patience)
-            self.runner.submit(Job(trial.files, self.guards, limits, self.mode, (trial, "guards")))
+            self._submit(Job(trial.files, self.guards, limits, self.mode, (trial, "guards")))
         else:
             self.plausible.append(trial)
 
@@ -174,8 +190,12 @@ class Screening:
         elif self.probes:
             self.refused.append(trial)
 
-    def drain(self) -> None:
+    def flush(self) -> None:
+        """Send off the batches that are not full."""
         for probe in list(self._waiting):
             self._flush(probe)
-        while self.runner.busy:
+
+    def drain(self) -> None:
+        self.flush()
+        while self.busy:
             self.collect()

@@ -1,0 +1,43 @@
+"""How many processes a search keeps busy, whatever a batch brings to light."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from lean import lent
+
+from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.adapters.warm import WarmRunner, steady
+from pytest_agentflow.agents.search.edits import Edit
+from pytest_agentflow.agents.search.screening import Screening, Trial
+
+TARGET = "test_calc.py::test_other"
+GUARD = "test_calc.py::test_same"
+
+
+def test_a_batch_full_of_promising_candidates_is_followed_up_two_at_a_time(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "calc.py").write_text("def value():\n    return 0\n")
+    (tree / "test_calc.py").write_text(
+        "from calc import value\n\n\ndef test_other():\n    assert value() != 0\n\n\ndef test_same():\n    assert value() in (0, 7)\n"
+    )
+    spec = lent(RunSpec(python=sys.executable, import_roots=(".",), env={"PATH": os.environ["PATH"]}))
+    with WarmRunner() as runner:
+        runner.start(spec, tree, (TARGET, GUARD), tmp_path / "scratch")
+        failed = steady(runner.judge({}, [TARGET]).messages[TARGET])
+        screening = Screening(runner, (TARGET,), (GUARD,), {TARGET: 0.001}, probes=[(TARGET, failed)])
+        screening.tried = 100  # batches are small at first, and this one shall be large
+        for number in range(1, 25):
+            edit = Edit("calc.py", 24, 25, str(number), "constant", 2)
+            files = {"calc.py": f"def value():\n    return {number}\n".encode()}
+            screening.offer(Trial((edit,), float(number), files, number))
+        screening.flush()
+        most = 0
+        while screening.busy:
+            screening.collect()
+            most = max(most, runner.under_way)
+    assert [t.edits[0].text for t in screening.plausible] == ["7"]
+    assert most <= screening.parallel
