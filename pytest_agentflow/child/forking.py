@@ -64,21 +64,24 @@ class Candidate:
 class Voice:
     """What a fork says over its pipe, a line per message.
 
-    A write wakes the server, so a message that can wait is `kept` for the next one; what kills the fork loses it.
+    A write wakes the server, so a message that can `wait` (seconds since something was sent) is kept for the next one; what
+    kills the fork loses it.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._kept = b""
+        self._sent = time.monotonic()
 
-    def __call__(self, message: Message, kept: bool = False) -> None:
+    def __call__(self, message: Message, wait: float = 0.0) -> None:
         self._kept += json.dumps(message).encode() + (LAST_WORD if "done" in message else b"\n")
-        if not kept:
+        if time.monotonic() - self._sent >= wait:
             self.flush()
 
     def flush(self) -> None:
         while self._kept:
             self._kept = self._kept[os.write(self._fd, self._kept) :]
+        self._sent = time.monotonic()
 
 
 class ForkServer:

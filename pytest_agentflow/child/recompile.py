@@ -25,6 +25,11 @@ class Refused(Exception):
     """Why a candidate cannot be hot-swapped; the message is for the record."""
 
 
+def why_not(error: Exception) -> str:
+    """Why there is no plan; what nobody foresaw costs one candidate its speed, and is told with its type."""
+    return str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+
+
 @dataclass(frozen=True)
 class Hunk:
     """Lines `first` to `last` of the base (1-based, `last < first` for a mere insertion) become `lines`."""

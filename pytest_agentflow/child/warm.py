@@ -23,7 +23,7 @@ from pytest_agentflow.child.forking import ForkServer, Message, Voice, receive, 
 from pytest_agentflow.child.hotswap import LiveCode, Swaps
 from pytest_agentflow.child.overlay import Bell, Overlay
 from pytest_agentflow.child.ran import Ran
-from pytest_agentflow.child.recompile import Refused
+from pytest_agentflow.child.recompile import Refused, why_not
 from pytest_agentflow.child.rewritten import Rewritten
 from pytest_agentflow.child.warm_run import MESSAGE, Runner, cheap_failures
 from pytest_agentflow.core.outcomes import to_top_level
@@ -229,10 +229,8 @@ def _serve_collected(session: pytest.Session) -> None:
                 planned[request["n"]] = _plan(live, request["files"])
         except SyntaxError as error:
             return {"invalid": str(error)}
-        except Refused as why:
-            return {"refused": str(why)}
-        except Exception as why:  # noqa: BLE001 - what nobody foresaw costs one candidate its speed, not all the server
-            return {"refused": f"{type(why).__name__}: {why}"}
+        except Exception as error:  # noqa: BLE001 - see `why_not`
+            return {"refused": why_not(error)}
         return None
 
     request, say = ForkServer(STATE.channel, {}, check).serve()

@@ -22,7 +22,7 @@ from _pytest.warnings import catch_warnings_for_item
 
 from pytest_agentflow.child.forking import Message, Voice
 from pytest_agentflow.child.hotswap import LiveCode
-from pytest_agentflow.child.recompile import Refused
+from pytest_agentflow.child.recompile import why_not
 from pytest_agentflow.child.warm_run import MESSAGE, Runner
 from pytest_agentflow.core.model import Outcome
 
@@ -40,7 +40,7 @@ AROUND = (
 NOT_PLAIN = frozenset({"xfail", "skip", "skipif", "asyncio", "anyio", "trio"})
 HANGS = "it hangs"  # what is expected of a base that does not end
 TRIES = 3  # how often a hanging candidate is interrupted before the process is given up
-KEPT = 0.02  # seconds that outcomes may wait to be said together
+KEPT = 0.02  # seconds that what is said may wait, to be said together
 
 
 class OutOfTime(BaseException):
@@ -83,7 +83,6 @@ def steady(message: str) -> str:
 def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runner, say: Voice) -> None:
     """Say each candidate's outcome as `c` (its place); the base comes last, with the place behind the last candidate."""
     alarm = Alarm(request["cpu"][""], say.flush)
-    said = time.monotonic()
     params = Params(item)
     with catch_warnings_for_item(item.config, item.ihook, "runtest", item, record=True):
         bare = plain_call(item, request["expect"], alarm)
@@ -93,18 +92,16 @@ def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runne
             except SyntaxError as error:
                 say({"c": n, "invalid": str(error)})
                 continue
-            except (Refused, ValueError, RecursionError, MemoryError) as why:
-                say({"c": n, "refused": str(why)})
+            except Exception as error:  # noqa: BLE001 - see `why_not`
+                say({"c": n, "refused": why_not(error)})
                 continue
-            say({"c": n, "begun": True}, kept=True)
+            say({"c": n, "begun": True}, KEPT)
             params.renew()
             began = time.process_time()
             outcome, message = bare.call(alarm) if bare else in_protocol(item, runner, alarm)
             took = time.process_time() - began
             undo.apply()
-            told = {"c": n, "outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]}
-            say(told, kept=(kept := time.monotonic() - said < KEPT))
-            said = said if kept else time.monotonic()
+            say({"c": n, "outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]}, KEPT)
     say({"done": True})
 
 
