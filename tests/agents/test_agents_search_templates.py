@@ -17,6 +17,7 @@ from pytest_agentflow.agents.search.order import generate
         ("return a or b and c", "return (a or b) and c", "precedence"),
         ("return a[1:b]", "return a[1:b + 1]", "slice"),
         ("return a[b]", "return a[b - 1]", "off-by-one"),
+        ("return a[b - 1]", "return a[b]", "off-by-one"),
         ("return a[b][c]", "return a[c][b]", "swapped-indices"),
         ("return range(a)", "return range(a + 1)", "loop-bound"),
         ("return f(a, b)", "return f(b, a)", "swapped-arguments"),
@@ -172,3 +173,9 @@ def test_columns_count_characters_where_the_tree_counts_bytes() -> None:
     source = Source("m.py", "def g(a, b):\n    return 'ä€' + a - b\n".encode())
     texts = {source.patched(r.edits).decode() for r in generate({"m.py": source}, {("m.py", 2): 1.0})}
     assert "def g(a, b):\n    return 'ä€' + a + b\n" in texts
+
+
+def test_a_needless_one_is_dropped_and_not_made_a_zero() -> None:
+    source = Source("m.py", b"def g(a):\n    return a[3 - 1]\n")
+    texts = [source.patched(r.edits).decode() for r in generate({"m.py": source}, {("m.py", 2): 1.0})]
+    assert texts.index("def g(a):\n    return a[3]\n") < texts.index("def g(a):\n    return a[3 - 0]\n")

@@ -45,9 +45,10 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
 
 def _number(ctx: Context, node: ast.Constant, value: float) -> Iterator[Edit]:
     near = 1.0 if isinstance(value, int) else 0.2
-    options: list[tuple[object, float]] = [(value + 1, near), (value - 1, near)]
+    options: list[tuple[object, float]] = []
     if isinstance(ctx.parent(node), ast.BinOp):
         options.append((0, 0.1))  # "+ 0" is a dropped operand, and reads better as one
+    options += [(value + 1, near), (value - 1, near)]
     options += [(v, w) for v, w in ((0, 0.6), (1, 0.6), (2, 0.2), (-1, 0.4), (-value, 0.4))]
     if isinstance(value, int):
         if abs(value) > 2:

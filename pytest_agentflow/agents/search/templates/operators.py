@@ -141,7 +141,9 @@ def _arithmetic(ctx: Context, node: ast.BinOp) -> Iterator[Edit]:
         yield _swap_token(ctx, node.left, node.right, old, new, "arithmetic", (1.0, 0.4, 0.3, 0.3, 0.2)[n])
     if isinstance(node.op, ORDERED):
         yield ctx.put(node, f"{right} {old} {left}", "swapped-operands", 0.5)
-    yield ctx.put(node, ctx.code(node.left), "operand-dropped", 0.4)
+    by_one = old in ("+", "-") and isinstance(node.right, ast.Constant) and node.right.value == 1
+    kind, weight = ("off-by-one", 0.9) if by_one else ("operand-dropped", 0.4)
+    yield ctx.put(node, ctx.code(node.left), kind, weight)
     yield ctx.put(node, ctx.code(node.right), "operand-dropped", 0.3)
     yield from _regrouped(ctx, node, old)
     if isinstance(node.op, ast.Div):
