@@ -24,7 +24,7 @@ from typing import Any
 
 from pytest_agentflow.adapters.sessions import child_environment
 from pytest_agentflow.adapters.toolcache import tool_bytecode
-from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner
+from pytest_agentflow.adapters.warm import COLD, FRESH, HOT, Job, Limits, WarmRunner, steady
 from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.normal import normal_form
 from pytest_agentflow.agents.search.order import generate
@@ -70,6 +70,7 @@ def compare(project: Any, args: argparse.Namespace) -> list[dict]:
             )
     report(project.name, rows)
     rate(project, spec, rows)
+    batch_rate(project, spec, rows, args.seed)
     return rows
 
 
@@ -78,6 +79,7 @@ def one(
 ) -> dict:
     files = {source.path: source.patched(edits)}
     row: dict[str, Any] = {"line": edits[0].line, "text": edits[0].text, "tests": tests}
+    row |= {"path": source.path, "new": files[source.path].decode("latin-1")}
     for mode in MODES if n % EVERY == 0 else (HOT,):
         if mode == COLD and row[HOT]["killed"]:
             continue  # ended by its limit when warm; a cold run would take all the session's time
@@ -180,6 +182,44 @@ def rate(project: Any, spec: Any, rows: list[dict]) -> None:
             done += bool(runner.next())
         wall = time.monotonic() - began
     print(f"{'':22} {done} unpatched runs of one test, two at a time: {done / wall:.0f} a second", flush=True)
+
+
+def batch_rate(project: Any, spec: Any, rows: list[dict], seed: int) -> None:
+    """Candidates a second as the search screens them: against a failing test, in batches, two at a time. Wall time as well."""
+    tree = project.case.tree
+    wrong = [r for r in rows if r[HOT]["mode"] == HOT and r[HOT]["red"] and not r[HOT]["killed"]]
+    for row in wrong[:5]:
+        kept = (tree / row["path"]).read_bytes()
+        (tree / row["path"]).write_bytes(row["new"].encode("latin-1"))
+        try:
+            with WarmRunner() as runner:
+                runner.start(spec, tree, row[HOT]["red"][:1], project.case.scratch / "batches")
+                told = screened(runner, Source.read(tree, row["path"]), row, seed)
+        finally:
+            (tree / row["path"]).write_bytes(kept)
+        print(f"{'':22} {told}", flush=True)
+
+
+def screened(runner: WarmRunner, source: Source | None, row: dict, seed: int) -> str:
+    """Up to 2,000 edits around a planted bug, held against the test that fails because of it."""
+    test = row[HOT]["red"][0]
+    base = runner.judge({}, [test])
+    said = steady(base.messages.get(test, ""))
+    if source is None or not said:
+        return "no batches: the test does not fail by itself"
+    lines = {(source.path, row["line"] + n): 1.0 for n in range(-20, 21)}
+    edits = [r.edits for r in generate({source.path: source}, lines, seed)][:2000]
+    jobs = [Job({source.path: source.patched(e)}, (test,), Limits(default=0.2)) for e in edits]
+    began, judged = time.monotonic(), 0
+    for at in range(0, len(jobs), 48):
+        while runner.under_way >= 2:
+            judged += runner.next()[1].killed != "lost"
+        runner.screen(jobs[at : at + 48], said)
+    while runner.busy:
+        judged += runner.next()[1].killed != "lost"
+    rate = judged / (time.monotonic() - began)
+    took = base.seconds.get(test, 0.0) * 1000
+    return f"{judged} of {len(jobs)} candidates screened in batches against a test of {took:.1f} ms: {rate:.0f} a second"
 
 
 def _children() -> float:
