@@ -34,6 +34,11 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--deadline", type=float, default=60.0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--all-guards",
+        action="store_true",
+        help="hide targets only: as in the product, where the oracle runs every test that passed",
+    )
     args = parser.parse_args()
     rows = []
     for text in args.list.read_text().splitlines():
@@ -71,6 +76,8 @@ def pair(name: str, old: str, new: str, args: argparse.Namespace) -> dict | str:
         project.green = [i for i in project.green if i in record.results]
         changed = {p for p in {*a, *b} if a.get(p) != b.get(p)}
         hidden = unseen(project, coverage, changed, targets)
+        if args.all_guards:
+            hidden &= set(targets)
         made = []
         for cluster in project.clusters(record, coverage, targets)[:CLUSTERS]:
             if set(cluster.targets) - hidden:
