@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.evidence import repairs
-from pytest_agentflow.agents.search.upgrade import Chase, as_edits
+from pytest_agentflow.agents.search.upgrade import Chase, as_edits, in_scope
 from pytest_agentflow.core.hints import Hint, read
 
 FACTS: dict[str, Any] = {
@@ -140,3 +141,21 @@ def test_an_argument_with_effects_is_not_evaluated_twice_when_a_deprecated_call_
     offered = [source.patched(edits).decode() for edits in repairs([hint], {"app.py": source}, probe)]
     assert "import lib\n(x + x)\nlib.double(next(x))\n" in offered
     assert not any("next(x) + next(x)" in text for text in offered)
+
+
+@pytest.mark.parametrize(
+    ("scope", "found"),
+    [
+        ((), {"shop.py", "pkg/part.py"}),
+        (("**",), {"shop.py", "pkg/part.py"}),
+        (("pkg/",), {"pkg/part.py"}),
+        (("pkg/", "tests/**"), {"pkg/part.py", "tests/test_shop.py", "tests/conftest.py"}),
+    ],
+)
+def test_a_call_in_a_test_is_no_place_to_repair_unless_the_user_opens_the_tests(
+    tmp_path: Path, scope: tuple[str, ...], found: set[str]
+) -> None:
+    for name in ("shop.py", "pkg/part.py", "tests/test_shop.py", "tests/conftest.py", "setup.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("VALUE = 1\n")
+    assert set(in_scope(tmp_path, scope, {})) == found

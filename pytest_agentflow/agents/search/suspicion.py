@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
+from collections.abc import Iterable
 
 from pytest_agentflow.agents.base import Brief
+from pytest_agentflow.core.scope import ScopePolicy
 
 LEAST = 0.0005  # of a line that is ranked at all: far down is not out
 
@@ -25,7 +26,7 @@ def line_scores(brief: Brief) -> Scores:
     if not brief.attempt.ranked_lines:
         for place, score in _from_tracebacks(brief).items():
             scores[place] = max(score, scores.get(place, 0.0))
-    return {place: score for place, score in scores.items() if _editable(brief, place[0]) and score > 0}
+    return {place: score for place, score in scores.items() if editable(brief.scope, place[0]) and score > 0}
 
 
 def _from_tracebacks(brief: Brief) -> Scores:
@@ -38,16 +39,7 @@ def _from_tracebacks(brief: Brief) -> Scores:
     return scores
 
 
-def _editable(brief: Brief, path: str) -> bool:
-    if not path.endswith(".py") or path.startswith(("/", "..")):
-        return False
-    return not brief.scope or any(matches(path, glob) for glob in brief.scope)
-
-
-def matches(path: str, glob: str) -> bool:
-    """Shell-style, where `**` and a trailing slash reach into directories."""
-    return (
-        fnmatch.fnmatchcase(path, glob)
-        or path.startswith(glob.rstrip("*").rstrip("/") + "/")
-        or glob in ("", ".")
-    )
+def editable(scope: Iterable[str], path: str) -> bool:
+    """Whether a patch of this Python file could be kept: the judge's own rule, by which tests are closed unless a glob names them."""
+    policy = ScopePolicy(tuple(scope) or ScopePolicy().globs)
+    return path.endswith(".py") and policy.refuses(path) is None

@@ -18,7 +18,7 @@ from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.installed import Probe
-from pytest_agentflow.agents.search.suspicion import matches
+from pytest_agentflow.agents.search.suspicion import editable
 from pytest_agentflow.core.hints import Hint, read
 
 STEPS = 8  # complaints one behind the other
@@ -26,7 +26,6 @@ TRIES = 60  # edits for one complaint
 BRANCHES = 2  # ways on from one complaint
 FILES, SIZE = 400, 400_000  # what is read of a project beyond the suspects
 TARGETS = 12  # failing tests that are followed
-TEST_PARTS = ("test", "conftest")
 
 Files = Mapping[str, bytes]
 # Files, test -> 0 when it fails, else (a module that can be collected) the share of its tests that pass; a message.
@@ -170,17 +169,12 @@ def in_scope(workspace: Path, scope: Iterable[str], known: Mapping[str, Source])
         )
         for name in sorted(names):
             relative = (Path(folder) / name).relative_to(workspace).as_posix()
-            wanted = any(matches(relative, glob) for glob in globs) if globs else not _is_test(relative)
-            if len(found) < FILES and name.endswith(".py") and relative not in found and wanted:
+            if len(found) < FILES and relative not in found and editable(globs, relative):
                 path = Path(folder) / name
                 source = Source.read(workspace, relative) if path.stat().st_size < SIZE else None
                 if source is not None:
                     found[relative] = source
     return found
-
-
-def _is_test(path: str) -> bool:
-    return any(part.startswith(TEST_PARTS) for part in path.split("/"))
 
 
 def deadline(seconds: float, cancelled: Callable[[], bool]) -> Callable[[], bool]:
