@@ -138,6 +138,20 @@ def test_two_edits_are_combined_when_each_flips_a_part(tmp_path: Path) -> None:
     assert report.candidates[0].files == {"m.py": b"def both(a, b):\n    return min(a, b), b + a\n"}
 
 
+def test_of_two_bugs_that_hide_each_other_both_are_found(tmp_path: Path) -> None:
+    """What makes every target green breaks a guard that was green by accident: 13 got its "th" for want of a 3."""
+    code = "def suffix(n):\n    if n % 100 in (11, 12):\n        return 'th'\n    return {1: 'st', 2: 'nd', 4: 'rd'}.get(n % 10, 'th')\n"
+    right = dict.fromkeys(range(30), "th") | {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
+    test = "import pytest\nfrom m import suffix\n\n\n@pytest.mark.parametrize(('n', 'right'), [\n"
+    test += "".join(f"    ({n}, {end!r}),\n" for n, end in right.items())
+    test += "])\ndef test_suffix(n, right):\n    assert suffix(n) == right\n"
+    tree = project(tmp_path, m=code, test_m=test)
+    report = attempt(tree, tmp_path / "scratch", lines_of(code, "m.py"), deadline=240.0)
+    assert report.outcome is AgentOutcome.CHANGED, report
+    repaired = code.replace("(11, 12)", "(11, 12, 13)").replace("4: 'rd'", "3: 'rd'")
+    assert report.candidates[0].files == {"m.py": repaired.encode()}
+
+
 def test_a_target_that_no_edit_flips_is_told_with_what_was_tried(tmp_path: Path) -> None:
     code = "def f(x):\n    return x\n"
     test = "from m import f\n\n\ndef test_f():\n    assert f(3) == 'quite something else'\n"

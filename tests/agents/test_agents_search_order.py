@@ -12,7 +12,7 @@ from pytest_agentflow.agents.search.choose import best_first, damage, unfamiliar
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import LIKELIER, awaited, likelier
-from pytest_agentflow.agents.search.normal import in_body
+from pytest_agentflow.agents.search.normal import body_at
 from pytest_agentflow.agents.search.order import Ranked, bands, generate
 from pytest_agentflow.agents.search.screening import Trial
 from pytest_agentflow.core.model import Failure
@@ -76,6 +76,27 @@ def test_what_takes_long_to_try_has_to_be_likelier() -> None:
     slow = edit(0)
     frontier = Frontier([single(1.0, 0), single(2.0, 10), single(9.0, 20)], lambda edits: slow in edits)
     assert [p.edits[0].start for p in frontier] == [10, 0, 20]
+
+
+def test_what_turns_out_to_take_long_is_put_off_when_its_turn_comes() -> None:
+    slow: set[int] = set()
+    frontier = Frontier(
+        [single(1.0, 0), single(2.0, 10), single(3.0, 20)], lambda edits: edits[0].start in slow
+    )
+    stream = iter(frontier)
+    assert next(stream).edits[0].start == 0
+    slow.add(10)
+    assert [p.edits[0].start for p in stream] == [20, 10]
+
+
+def test_what_breaks_few_guards_is_mended_by_an_edit_close_by() -> None:
+    near, far = Edit("m.py", 10, 11, "x", "constant", 20), Edit("m.py", 900, 901, "x", "constant", 90)
+    elsewhere = Edit("n.py", 10, 11, "x", "constant", 20)
+    frontier = Frontier([Ranked(1.0 + n, (e,)) for n, e in enumerate((far, elsewhere, near))], never)
+    list(frontier)
+    first = Edit("m.py", 0, 1, "y", "constant", 1)
+    frontier.mending_edits(Trial((first,), 1.0, {}), share=0.9)
+    assert [(p.edits, p.probe) for p in frontier] == [((first, near), None)]
 
 
 def test_what_flips_more_targets_gets_its_second_edit_earlier() -> None:
@@ -222,5 +243,5 @@ def test_a_patch_that_is_far_less_likely_than_the_best_is_not_offered_beside_it(
 def test_only_what_stands_behind_a_functions_head_can_be_swapped() -> None:
     text = "RATE = 2\n\n\n@kept\ndef f(a=1):\n    def g(b=3):\n        return b\n    return a\n\n\nclass C:\n    x = 4\n\n    def m(self): return 5\n"
     source = Source("m.py", text.encode())
-    inside = {digit: in_body(source, edit(text.index(digit))) for digit in "12345"}
+    inside = {digit: body_at(source, edit(text.index(digit))) is not None for digit in "12345"}
     assert inside == {"1": False, "2": False, "3": True, "4": False, "5": True}

@@ -76,8 +76,9 @@ def test_a_killed_run_resumes_to_the_same_tree(calc, event: str) -> None:
     assert done.code == 0, done
     text = (calc.top / "calc.py").read_text()
     assert "return a + b\n" in text and "return a + a\n" in text and "return a / 2\n" in text
-    counts = Counter(e["data"]["attempt"] for e in calc.journal() if e["event"] == "verified")
-    assert set(counts) == {"r1-a1", "r1-a2"}
+    verified = [e["data"] for e in calc.journal() if e["event"] == "verified"]
+    counts = Counter(each["attempt"] for each in verified)
+    assert set(counts) == {"r1-a1", "r1-a2"}, verified
     assert all(counts[e["data"]["attempt"]] == 1 for e in before), "a judged attempt was judged again"
     assert len(list((calc.top / ".agentflow" / "runs").iterdir())) == 1
     assert calc.agentflow("verify", "--no-execute").code == 0

@@ -20,7 +20,7 @@ from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.frontier import SLOW_BESIDE_BATCHES, SLOW_BESIDE_FORKS, Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import awaited, likelier, words_of
 from pytest_agentflow.agents.search.installed import Probe, sandboxed_probe
-from pytest_agentflow.agents.search.normal import in_body, normal_form
+from pytest_agentflow.agents.search.normal import body_at, normal_form
 from pytest_agentflow.agents.search.order import Place, Ranked, bands, generate
 from pytest_agentflow.agents.search.prepare import near_first, prepare
 from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
@@ -39,6 +39,9 @@ LOOK_ON = 0.3  # … and at most that share of those tried so far …
 LOOK_ON_MOST = 200  # … or that many, …
 LOOK_ON_SECONDS = 5.0  # … or that long, or half of the time it took
 EDITS_MOST = 3  # in one candidate
+COUNTED = 8  # candidates that flip every target but break a guard, of which all guards are asked …
+HIDDEN = 0.1  # … to give second edits to those that break at most that share of the guards …
+MENDED = 3  # … but to no more than that many
 ALIKE = 4  # near misses flipping the same targets that get second edits
 
 
@@ -57,7 +60,10 @@ class Search:
     _told: float = 0.0
     _seen: set[object] = field(default_factory=set)
     _grown: Counter[frozenset[str]] = field(default_factory=Counter)
+    _anew: set[tuple[str, int | None]] = field(default_factory=set)  # bodies that cannot be swapped
     _near: int = 0
+    _counted: int = 0
+    _mended: int = 0
     _look_on: tuple[int, int, float] | None = None  # candidates at least, at most; time at most
     _best: tuple[int, float] = (0, 0.0)  # plausible ones seen, and the lowest merit of them
 
@@ -147,22 +153,44 @@ class Search:
         return Trial(edits, proposal.cost, files, len(self._seen), proposal.patience, proposal.probe)
 
     def _imported_anew(self, edits: tuple[Edit, ...]) -> bool:
-        """Whether an edit lies outside of function bodies, so that there is nothing to swap."""
-        return not all(in_body(self.sources[e.path], e) for e in edits)
+        """Whether there is nothing to swap: an edit lies outside of function bodies, or in one that ran at import."""
+        bodies = ((e.path, body_at(self.sources[e.path], e)) for e in edits)
+        return any(at[1] is None or at in self._anew for at in bodies)
 
     def _learn(self, screening: Screening, frontier: Frontier) -> None:
         """What came back decides what else is worth trying."""
         for near in screening.near[self._near :]:
             if not near.broken and len(near.trial.edits) < EDITS_MOST:
                 self._grow(near, screening, frontier)
+            elif len(near.trial.edits) == 1 and len(near.flipped) == len(screening.targets):
+                self._count(near.trial, screening)
+        self._mend(screening, frontier)
         self._near = len(screening.near)
+        for edit in screening.anew:
+            self._anew.add((edit.path, body_at(self.sources[edit.path], edit)))
+        screening.anew.clear()
         for trial, flipped in screening.slow:
             frontier.again_slowly(trial, flipped)
         for trial in screening.refused:
-            if trial.probe + 1 < len(screening.probes) and len(trial.edits) == 1:
+            if trial.probe is not None and trial.probe + 1 < len(screening.probes) and len(trial.edits) == 1:
                 frontier.again_on(trial, trial.probe + 1)
         screening.slow.clear()
         screening.refused.clear()
+
+    def _count(self, trial: Trial, screening: Screening) -> None:
+        """It flips every target and breaks a guard: one of two bugs that hid each other breaks only a few."""
+        if self._counted < COUNTED:
+            self._counted += 1
+            screening.count_broken(trial)
+
+    def _mend(self, screening: Screening, frontier: Frontier) -> None:
+        """Second edits for what all guards have been asked about."""
+        for trial, broken in screening.counted:
+            if broken <= HIDDEN * len(screening.guards) and self._mended < MENDED:
+                self._mended += 1
+                targets = len(screening.targets)
+                frontier.mending_edits(trial, targets / (targets + broken))
+        screening.counted.clear()
 
     def _grow(self, near: NearMiss, screening: Screening, frontier: Frontier) -> None:
         """Second edits for what flips a part of the targets; asked of a target that is still red."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pytest_agentflow.agents.search.edits import Edit
 from pytest_agentflow.agents.search.order import Ranked
@@ -13,6 +14,10 @@ from pytest_agentflow.agents.search.screening import Trial
 
 SECOND_EDIT = 1.0  # what a second edit costs on top of both edits' own costs (the first one's counts half)
 PARTNERS = 2000  # single edits that are tried on top of one near miss
+CLOSE, MENDERS = (
+    30,
+    250,
+)  # bugs that hid each other lie close together: lines between them, single edits tried
 OTHER_TARGET = 2.0  # a candidate that the first target refused is asked the next one, that much later
 MORE = 10.0  # times as much time for a candidate that ran out of it …
 MORE_TIME = 1.0  # … that much later when it had flipped a target before …
@@ -30,13 +35,14 @@ class Proposal:
     cost: float
     edits: tuple[Edit, ...]
     patience: float = 1.0
-    probe: int = 0
+    probe: int | None = 0  # None: no target refuses it, so that none needs asking
 
 
 class Frontier:
     """A best-first queue of streams; each stream yields proposals, cheapest first.
 
-    Best is what is likeliest per second (Smith's rule), so streams of slow ones come `later` than their costs say.
+    Best is what is likeliest per second (Smith's rule), so what is `slow` comes `later` than its cost says. Whether it is slow
+    is asked when its turn comes: more is known by then.
     """
 
     def __init__(
@@ -46,16 +52,20 @@ class Frontier:
         later: float = SLOW_BESIDE_BATCHES,
     ) -> None:
         self._singles, self._slow, self._later = singles, slow, later
-        self._heap: list[tuple[float, int, Proposal | None, Iterator[Proposal], float]] = []
+        self._heap: list[tuple[float, int, Proposal | None, Iterator[Proposal], bool]] = []
         self._n = 0
         self._add_singles(singles)
 
     def __iter__(self) -> Iterator[Proposal]:
         while self._heap:
-            _, _, proposal, stream, later = heapq.heappop(self._heap)
-            self._add(stream, later)
-            if proposal is not None:
+            _, _, proposal, stream, put_off = heapq.heappop(self._heap)
+            self._add(stream)
+            if proposal is None:
+                continue
+            if put_off or not self._slow(proposal.edits):
                 yield proposal
+            else:
+                self._push(proposal.cost + self._later, proposal, iter(()), put_off=True)
 
     def promise(self, cost: float, make: Callable[[], Sequence[Ranked]]) -> None:
         """More single edits, none of which costs less: they are made when their turn comes."""
@@ -64,31 +74,41 @@ class Frontier:
             self._add_singles(make())
             yield from ()
 
-        self._n += 1
-        heapq.heappush(self._heap, (cost, self._n, None, kept(), 0.0))
+        self._push(cost, None, kept())
 
     def _add_singles(self, singles: Sequence[Ranked]) -> None:
-        self._add(Proposal(r.cost, r.edits) for r in singles if not self._slow(r.edits))
-        self._add((Proposal(r.cost, r.edits) for r in singles if self._slow(r.edits)), self._later)
+        self._add(Proposal(r.cost, r.edits) for r in singles)
 
     @property
     def next_cost(self) -> float:
         """No candidate to come costs less, apart from those that near misses will bring."""
         return self._heap[0][0] if self._heap else math.inf
 
-    def _add(self, stream: Iterator[Proposal], later: float = 0.0) -> None:
+    def _add(self, stream: Iterator[Proposal]) -> None:
         first = next(stream, None)
         if first is not None:
-            self._n += 1  # streams that tie keep their order
-            heapq.heappush(self._heap, (first.cost + later, self._n, first, stream, later))
+            self._push(first.cost, first, stream)
+
+    def _push(
+        self, cost: float, first: Proposal | None, rest: Iterator[Proposal], *, put_off: bool = False
+    ) -> None:
+        self._n += 1  # streams that tie keep their order
+        heapq.heappush(self._heap, (cost, self._n, first, rest, put_off))
 
     def second_edits(self, near: Trial, share: float, probe: int) -> None:
         """Another edit on top of one that flips `share` of the targets, likelier the more it flips."""
+        self._add(self._on_top(near, share, self._singles[:PARTNERS], probe))
+
+    def mending_edits(self, near: Trial, share: float) -> None:
+        """Another edit close to one that flips every target and breaks guards, which are less than `1 - share` of both."""
+        close = (s for s in self._singles if all(_close(e, n) for e in s.edits for n in near.edits))
+        self._add(self._on_top(near, share, islice(close, MENDERS), None))
+
+    def _on_top(
+        self, near: Trial, share: float, singles: Iterable[Ranked], probe: int | None
+    ) -> Iterator[Proposal]:
         price = near.cost / 2 + SECOND_EDIT - math.log(0.5 + share)
-        self._add(
-            Proposal(single.cost + price, (*near.edits, *single.edits), probe=probe)
-            for single in self._singles[:PARTNERS]
-        )
+        return (Proposal(s.cost + price, (*near.edits, *s.edits), probe=probe) for s in singles)
 
     def again_on(self, trial: Trial, probe: int) -> None:
         """What one target refused may still flip another."""
@@ -99,3 +119,7 @@ class Frontier:
         if trial.patience < (MOST_PATIENCE if flipped else MORE):
             cost = trial.cost + (MORE_TIME if flipped else NOTHING_YET)
             self._add(iter([Proposal(cost, trial.edits, trial.patience * MORE)]))
+
+
+def _close(a: Edit, b: Edit) -> bool:
+    return a.path == b.path and abs(a.line - b.line) <= CLOSE

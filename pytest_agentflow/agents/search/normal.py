@@ -46,14 +46,15 @@ def region(source: Source, edits: tuple[Edit, ...]) -> tuple[int, int, str]:
     return 0, len(source.text), ""
 
 
-def in_body(source: Source, edit: Edit) -> bool:
-    """Whether an edit lies behind the head of an outermost function: defaults and decorators run when it is defined."""
+def body_at(source: Source, edit: Edit) -> int | None:
+    """Where the body of the outermost function begins that an edit lies in; None outside of all, and for defaults and decorators,
+    which run when the function is defined."""
     bodies: list[tuple[int, int]] | None = source.__dict__.get("_bodies")
     if bodies is None:  # kept on the source, since every candidate asks
         bodies = sorted((source.span(f.body[0])[0], end) for f, _, end in _functions(source))
         source.__dict__["_bodies"] = bodies
     at = bisect_right(bodies, (edit.start, len(source.text))) - 1
-    return at >= 0 and edit.end <= bodies[at][1]
+    return bodies[at][0] if at >= 0 and edit.end <= bodies[at][1] else None
 
 
 def _functions(source: Source) -> list[tuple[Function, int, int]]:

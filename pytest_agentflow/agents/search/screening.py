@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_agentflow.adapters.warm import Job, Limits, WarmRunner, WarmVerdict
 from pytest_agentflow.agents.search.edits import Edit
@@ -29,7 +29,7 @@ class Trial:
     files: Mapping[str, bytes]
     place: int = 0
     patience: float = 1.0  # times the usual time limits
-    probe: int = 0  # which of the probing targets it is asked first
+    probe: int | None = 0  # which of the probing targets it is asked first; None where each would let it pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Screening:
     near: list[NearMiss] = field(default_factory=list)
     slow: list[tuple[Trial, bool]] = field(default_factory=list)  # with whether it flipped anything in time
     refused: list[Trial] = field(default_factory=list)  # by a probe, which says nothing about other targets
+    counted: list[tuple[Trial, int]] = field(default_factory=list)  # with how many guards they break
+    anew: list[Edit] = field(default_factory=list)  # that could not be swapped, by themselves
     modes: Counter[str] = field(default_factory=Counter)
     why: Counter[str] = field(default_factory=Counter)
     _disturbed: int = 0
@@ -93,8 +95,8 @@ class Screening:
 
     def offer(self, trial: Trial) -> None:
         """Try a candidate: together with others in one process first, where that has been shown to tell the truth."""
-        self.tried += trial.patience == 1.0 and trial.probe == 0
-        if not self.probes or trial.patience > 1.0:
+        self.tried += trial.patience == 1.0 and not trial.probe
+        if not self.probes or trial.patience > 1.0 or trial.probe is None:
             self.submit(trial)
             return
         waiting = self._waiting.setdefault(trial.probe, [])
@@ -116,10 +118,15 @@ class Screening:
     def submit(self, trial: Trial) -> None:
         """Try a candidate in a process of its own: targets, then the guards that refused others."""
         fast = [*reversed(self._killers)][:FAST_GUARDS]
-        first = self.probes[trial.probe][:1] if self.probes else ()
+        first = self.probes[trial.probe or 0][:1] if self.probes else ()
         ids = tuple(dict.fromkeys((*first, *self.targets, *fast)))
         limits = self.limits(ids, trial.patience)
         self._submit(Job(trial.files, ids, limits, self.mode, tag=(trial, "targets")))
+
+    def count_broken(self, trial: Trial) -> None:
+        """Ask every guard of a candidate that is known to break one: how many are they?"""
+        limits = replace(self.limits(self.guards), stop=False)
+        self._submit(Job(trial.files, self.guards, limits, self.mode, tag=(trial, "count")))
 
     def _submit(self, job: Job) -> None:
         self._later.append(job)
@@ -138,10 +145,15 @@ class Screening:
         self.modes[verdict.mode] += 1
         if verdict.why:
             self.why[verdict.why] += 1
+        if verdict.mode != self.mode and len(trial.edits) == 1 and stage != "batch":
+            self.anew.extend(trial.edits)
         if verdict.killed == "invalid":
             return
         if stage == "batch":
             self._batched(trial, verdict)
+        elif stage == "count":
+            if verdict.complete:
+                self.counted.append((trial, sum(o.red for o in verdict.outcomes.values())))
         elif verdict.green(job.ids):
             self._green(job, trial, stage, verdict)
         else:
