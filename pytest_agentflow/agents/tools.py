@@ -133,10 +133,9 @@ class ToolBox:
         relative = files.locate(self.brief.workspace, _text(arguments, "path"))
         if command == "view":
             return self._view(relative, arguments.get("view_range"))
-        if not files.in_scope(relative, self.brief.scope):
-            raise BadInput(
-                f"{relative} is outside the scope ({', '.join(self.brief.scope)}); the edit was not made"
-            )
+        why = files.refusal(self.brief.workspace, relative, self.brief.scope)
+        if why:
+            raise BadInput(f"{relative}: {why}; the edit was not made")
         if command == "create":
             files.write(self.brief.workspace, relative, _text(arguments, "file_text"))
             return f"wrote {relative}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+
+from pytest_agentflow.core.scope import ScopePolicy
 
 FILE_CAP = 256 * 1024
 LISTED = 500
@@ -77,11 +78,10 @@ def is_folder(root: Path, relative: str) -> bool:
     return (Path(os.path.realpath(root)) / relative).is_dir()
 
 
-def in_scope(relative: str, scope: tuple[str, ...]) -> bool:
-    """Whether an edit has a chance to be kept; the oracle's own scope policy decides later, this only tells early."""
-    return not scope or any(
-        fnmatchcase(relative, p) or relative.startswith(p.rstrip("*/") + "/") for p in scope
-    )
+def refusal(root: Path, relative: str, scope: tuple[str, ...]) -> str | None:
+    """Why an edit could not be kept, or None: the judge's own rule, told before the edit is made instead of after it."""
+    policy = ScopePolicy(scope or ScopePolicy().globs)
+    return policy.refuses(relative, new=not (Path(os.path.realpath(root)) / relative).exists())
 
 
 def _open(root: Path, relative: str, flags: int) -> int:

@@ -196,6 +196,23 @@ def test_an_injected_instruction_stays_inside_its_fence_and_changes_nothing_outs
     assert not Path("/etc/agentflow-escaped").exists()
 
 
+def test_an_edit_that_the_judge_would_refuse_is_refused_at_once_with_its_reason(
+    converse: Converse, project: Path
+) -> None:
+    """Every file is in scope by a glob, and tests are closed all the same unless a glob names them."""
+    tries = [
+        tool(EDITOR, command="create", path="test_calc.py", file_text="def test_sum(): pass"),
+        tool(EDITOR, command="create", path="json.py", file_text="x = 1"),
+        text("nothing to be done"),
+    ]
+    run = converse(tries, scope=("**",))
+    results = [r for t in run.server.turns[1:] for r in t.tool_results()]
+    assert [r.get("is_error", False) for r in results] == [True, True]
+    said = json.dumps(results)
+    assert "decides what is tested" in said
+    assert "imported instead of the real one" in said
+
+
 def test_no_byte_of_the_key_reaches_prompt_journal_or_report(converse: Converse, project: Path) -> None:
     """The key is planted wherever repository and test output could carry it; it only ever travels as the credential."""
     (project / "calc.py").write_text(f"TOKEN = '{KEY}'\n\n\ndef add(a, b):\n    return a - b\n")
