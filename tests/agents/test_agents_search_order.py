@@ -210,6 +210,17 @@ def test_a_patch_after_which_a_name_is_read_no_more_loses_against_one_that_keeps
     assert damage(unread, {"m.py": two}) > 0
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "itself"),
+    [("a - b", "a - a", True), ("a < b", "a < a", True), ("g(a, b)", "g(a, a)", True),
+     ("a - b", "b - a", False), ("a - b", "a + a", False), ("g(a, b)", "g(0, 0)", False)],
+)  # fmt: skip
+def test_a_patch_that_combines_something_with_itself_is_less_likely(old: str, new: str, itself: bool) -> None:
+    code = f"def f(a, b):\n    print(a, b)\n    return {old}\n"
+    source, trial = patch(code, f"return {old}", f"return {new}")
+    assert (damage(trial, {"m.py": source}) > 0) is itself
+
+
 def test_a_patch_that_lets_a_function_end_without_its_value_loses() -> None:
     source, falls = patch(WALK, "while True", "while node")
     _, keeps = patch(WALK, "node is goal", "node == goal")

@@ -39,6 +39,7 @@ SUSPECT = {
 }
 FORGOTTEN = 2.5  # a parameter or variable that nothing reads any more
 FALLS_THROUGH = 0.8  # a function that returns values can now end without one
+TWICE = 0.8  # something is now combined with itself: `a - a`, `a < a`, `f(a, a)`; linters warn of it
 # How much it counts that a patch reads like nothing else in its file. Code repeats itself, and repairs are more natural than
 # the bugs that they take out: Ray et al., "On the naturalness of buggy code", ICSE 2016.
 UNFAMILIAR = 0.6
@@ -102,6 +103,7 @@ def damage(trial: Trial, sources: Mapping[str, Source]) -> float:
         except (SyntaxError, ValueError):
             continue
         total += FORGOTTEN * _more(_unread, before, after) + FALLS_THROUGH * _more(_falling, before, after)
+        total += TWICE * _more(_with_itself, before, after)
     return total
 
 
@@ -118,6 +120,24 @@ def _unread(tree: ast.Module) -> int:
             bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
             bound |= {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
             total += len(bound - {n.id for n in names if isinstance(n.ctx, ast.Load)})
+    return total
+
+
+def _with_itself(tree: ast.Module) -> int:
+    """Operators and calls that get the same thing twice, constants aside."""
+    total = 0
+    for node in ast.walk(tree):
+        parts: Sequence[ast.expr] = ()
+        if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.Mult | ast.Pow):
+            parts = (node.left, node.right)
+        elif isinstance(node, ast.Compare):
+            parts = (node.left, *node.comparators)
+        elif isinstance(node, ast.BoolOp):
+            parts = node.values
+        elif isinstance(node, ast.Call):
+            parts = node.args
+        dumped = [ast.dump(part) for part in parts if not isinstance(part, ast.Constant | ast.Starred)]
+        total += len(dumped) > len(set(dumped))
     return total
 
 
