@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,16 @@ def leftovers(run: str) -> list[str]:
     return found
 
 
+def objections(verified: list[dict[str, Any]]) -> str:
+    """What kept patches out, one line each."""
+    return "\n".join(
+        f"{each['attempt']} {finding['layer']}: {finding['status']}, {finding['reason']}"
+        for each in verified
+        for finding in each["findings"]
+        if finding["status"] not in ("ok", "n/a")
+    )
+
+
 EVENTS = [
     "started",
     "observed",
@@ -78,7 +89,7 @@ def test_a_killed_run_resumes_to_the_same_tree(calc, event: str) -> None:
     assert "return a + b\n" in text and "return a + a\n" in text and "return a / 2\n" in text
     verified = [e["data"] for e in calc.journal() if e["event"] == "verified"]
     counts = Counter(each["attempt"] for each in verified)
-    assert set(counts) == {"r1-a1", "r1-a2"}, verified
+    assert set(counts) == {"r1-a1", "r1-a2"}, objections(verified)
     assert all(counts[e["data"]["attempt"]] == 1 for e in before), "a judged attempt was judged again"
     assert len(list((calc.top / ".agentflow" / "runs").iterdir())) == 1
     assert calc.agentflow("verify", "--no-execute").code == 0
