@@ -17,13 +17,11 @@ from pytest_agentflow.adapters.toolcache import tool_bytecode
 from pytest_agentflow.adapters.warm import (
     COLD,
     FRESH,
-    HANGS,
     HOT,
     Job,
     Limits,
     WarmRunner,
     WarmVerdict,
-    steady,
 )
 from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.normal import normal_form
@@ -313,23 +311,6 @@ def test_a_candidate_holds_no_command_socket(runner: WarmRunner) -> None:
     assert judge(runner, "return a - b", spy, "test_add").outcomes[PREFIX + "test_add"] is Outcome.PASSED
 
 
-def test_a_batch_refuses_bad_candidates_and_leaves_good_ones_to_a_process_of_their_own(
-    runner: WarmRunner,
-) -> None:
-    base = runner.judge({}, [PREFIX + "test_add"])
-    edits = ["return a * a - b", "return a + b", "return a -", "return b - a"]
-    jobs = [Job(patched("return a - b", e), (PREFIX + "test_add",), tag=e) for e in edits]
-    # What cannot be swapped is refused in the midst of the batch, and those behind it are judged all the same.
-    jobs.insert(1, Job(patched("RATE = 3", "RATE = 4"), (PREFIX + "test_add",), tag="RATE = 4"))
-    runner.screen(jobs, steady(base.messages[PREFIX + "test_add"]))
-    verdicts = {job.tag: verdict for job, verdict in (runner.next() for _ in jobs)}
-    assert verdicts["return a + b"].green([PREFIX + "test_add"])
-    assert verdicts["return a -"].killed == "invalid"
-    assert verdicts["RATE = 4"].why
-    assert verdicts["return b - a"].outcomes[PREFIX + "test_add"] is Outcome.FAILED
-    assert verdicts["return b - a"].complete, "the base still failed as before at the end"
-
-
 def test_an_edit_that_the_server_cannot_plan_costs_speed_and_not_the_server(
     tmp_path: Path, tools: RunSpec
 ) -> None:
@@ -346,22 +327,6 @@ def test_an_edit_that_the_server_cannot_plan_costs_speed_and_not_the_server(
             verdict = warm.judge({"one.py": b"def f():\n    return 2\n"}, ids)
             assert (verdict.mode, verdict.green(ids)) == (FRESH, True)
             assert "TypeError" in verdict.why
-
-
-def test_a_batch_disturbed_by_leaked_state_says_so(tmp_path: Path, tools: RunSpec) -> None:
-    """A candidate that changes a module's state makes the base behave otherwise: nothing of that batch counts."""
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree" / "leaky.py").write_text("SEEN = []\n\n\ndef f(x):\n    return len(SEEN)\n")
-    test = "def test_f():\n    import leaky\n    assert leaky.f(1) == 1\nimport leaky\n"
-    (tmp_path / "tree" / "test_leaky.py").write_text(test)
-    ids = ("test_leaky.py::test_f",)
-    with WarmRunner() as warm:
-        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
-        base = warm.judge({}, ids)
-        source = (tmp_path / "tree" / "leaky.py").read_text()
-        leak = source.replace("return len(SEEN)", "SEEN.extend([1, 2]); return 0").encode()
-        warm.screen([Job({"leaky.py": leak}, ids)], base.messages[ids[0]])
-        assert not warm.next()[1].complete
 
 
 def test_threads_in_the_collected_session_rule_out_hot_swapping(tmp_path: Path, tools: RunSpec) -> None:
@@ -430,53 +395,6 @@ def test_messages_of_failures_are_one_line_and_the_real_ones(runner: WarmRunner)
         .messages[PREFIX + "test_add"]
         .startswith("AssertionError: assert 0 == 4")
     )
-
-
-def test_a_batch_goes_on_behind_a_candidate_that_hangs(runner: WarmRunner) -> None:
-    """Its CPU time is up, it is interrupted, and the others have their turn; what swallows that ends the process."""
-    base = runner.judge({}, [PREFIX + "test_add"])
-    expect = steady(base.messages[PREFIX + "test_add"])
-    edits = ["while a: pass", "return a + b", "return sum(x for x in iter(int, 1))", "return a * 3"]
-    limits = Limits(default=0.1)
-    jobs = [Job(patched("return a - b", e), (PREFIX + "test_add",), limits, tag=e) for e in edits]
-    runner.screen(jobs, expect)
-    verdicts = {job.tag: verdict for job, verdict in (runner.next() for _ in jobs)}
-    assert [verdicts[e].killed for e in edits] == ["cpu", "", "cpu", ""]
-    assert verdicts["return a + b"].green([PREFIX + "test_add"])
-    assert verdicts["return a * 3"].outcomes[PREFIX + "test_add"] is Outcome.FAILED
-    assert sum(v.cpu for v in verdicts.values()) < 1.0
-
-
-def test_a_batch_on_a_test_that_hangs_finds_who_ends(tmp_path: Path, tools: RunSpec) -> None:
-    """The base, tried last, must hang again; who comes to an end is told with its outcome."""
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree" / "mod.py").write_text("def f(x):\n    while x:\n        pass\n")
-    (tmp_path / "tree" / "test_mod.py").write_text(
-        "import mod\n\n\ndef test_f():\n    assert mod.f(1) == 2\n"
-    )
-    ids, limits = ("test_mod.py::test_f",), Limits(default=0.1)
-    bodies = ["    return 2\n", "    return 3\n", "    while x > 0: pass\n"]
-    jobs = [Job({"mod.py": f"def f(x):\n{b}".encode()}, ids, limits, tag=b) for b in bodies]
-    with WarmRunner() as warm:
-        warm.start(tools, tmp_path / "tree", ids, tmp_path / "scratch")
-        warm.screen(jobs, HANGS)
-        verdicts = {job.tag: verdict for job, verdict in (warm.next() for _ in jobs)}
-    assert [verdicts[b].outcomes[ids[0]] for b in bodies] == [Outcome.PASSED, Outcome.FAILED, Outcome.TIMEOUT]
-    assert all(v.complete for v in verdicts.values())
-
-
-def test_in_a_batch_every_candidate_finds_the_parameters_as_they_were(tmp_path: Path, tools: RunSpec) -> None:
-    """Code that sorts its argument in place changes the list that pytest holds for all of them."""
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree" / "mod.py").write_text("def f(x):\n    x.append(0)\n    return x\n")
-    test = "import mod, pytest\n\n\n@pytest.mark.parametrize('given', [[1]])\ndef test_f(given):\n    assert mod.f(given) == [1]\n"
-    (tmp_path / "tree" / "test_mod.py").write_text(test)
-    with WarmRunner() as warm:
-        warm.start(tools, tmp_path / "tree", ("test_mod.py",), tmp_path / "scratch")
-        ids = tuple(warm.ids)
-        warm.screen([Job({}, ids) for _ in range(3)], "")
-        said = {verdict.messages[ids[0]].splitlines()[0] for _, verdict in (warm.next() for _ in range(3))}
-    assert said == {"AssertionError: assert [1, 0] == [1]"}
 
 
 def test_files_and_shared_memory_of_the_session(tmp_path: Path, tools: RunSpec) -> None:
