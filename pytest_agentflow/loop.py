@@ -6,9 +6,10 @@ Every stage is keyed by content and journalled, so that a resumed run is this sa
 from __future__ import annotations
 
 from pytest_agentflow.adapters.ledger import open_ledger
+from pytest_agentflow.core.doubts import Doubt, is_new, unrepaired
 from pytest_agentflow.core.integration import Car
 from pytest_agentflow.core.model import Observation
-from pytest_agentflow.core.plan import StopReason, after_round, before_round, new_doubt, unrepaired
+from pytest_agentflow.core.plan import StopReason, after_round, before_round
 from pytest_agentflow.stages.dispatch import dispatch
 from pytest_agentflow.stages.integrate import integrate
 from pytest_agentflow.stages.localise import localise_round
@@ -26,7 +27,7 @@ def fix_loop(run: Run) -> int:
     scope = scope_of(run)
     first: Observation | None = None
     cars: list[Car] = []
-    doubted: frozenset[frozenset[str]] = frozenset()  # failures that may have several causes after all
+    doubted: frozenset[Doubt] = frozenset()  # failures that may have several causes after all
     tried: set[str] = set()  # keys of attempts, which hold the tree that they start from
     tree = run.base.tree
     number = 0
@@ -52,7 +53,7 @@ def fix_loop(run: Run) -> int:
         cars += integration.cars
         tree = integration.tree
         failed = unrepaired(made.attempts, made.results)
-        stop = after_round(integration, made.results, made.stopped, doubts=new_doubt(failed, doubted))
+        stop = after_round(integration, made.results, made.stopped, doubts=is_new(failed, doubted))
         doubted |= failed
         tried |= {a.key for a in attempts}
         if stop:

@@ -34,31 +34,31 @@ class _State:
     """Which site is turned now, and which were reached. One per process."""
 
     path = ""
-    active: tuple[int, str] | None = None
-    reached: dict[int, None] = {}  # noqa: RUF012 - module state on purpose: the instrumented code reaches it by import
+    active: tuple[str, int, str] | None = None
+    reached: dict[tuple[str, int], None] = {}  # noqa: RUF012 - module state on purpose: the instrumented code reaches it by import
     main = threading.main_thread().ident
 
 
-def _asked(line: int, mode: str) -> bool:
+def _asked(file: str, line: int, mode: str) -> bool:
     if threading.get_ident() == _State.main:
-        _State.reached.setdefault(line)
-    return _State.active == (line, mode)
+        _State.reached.setdefault((file, line))
+    return _State.active == (file, line, mode)
 
 
-def neg(line: int, mode: str, value: Any) -> Any:
-    return (not value) if _asked(line, mode) else value
+def neg(file: str, line: int, mode: str, value: Any) -> Any:
+    return (not value) if _asked(file, line, mode) else value
 
 
-def wrong(line: int, mode: str, value: Any) -> Any:
-    return wrong_value(value) if _asked(line, mode) else value
+def wrong(file: str, line: int, mode: str, value: Any) -> Any:
+    return wrong_value(value) if _asked(file, line, mode) else value
 
 
-def exc(line: int, mode: str, value: Any) -> Any:
-    return _NobodyRaisesThis if _asked(line, mode) else value
+def exc(file: str, line: int, mode: str, value: Any) -> Any:
+    return _NobodyRaisesThis if _asked(file, line, mode) else value
 
 
-def swap(line: int, mode: str, owner: Any, name: str) -> Any:
-    return getattr(owner, OPPOSITES[name] if _asked(line, mode) else name)
+def swap(file: str, line: int, mode: str, owner: Any, name: str) -> Any:
+    return getattr(owner, OPPOSITES[name] if _asked(file, line, mode) else name)
 
 
 def wrong_value(value: Any) -> Any:
@@ -95,6 +95,7 @@ class Twins:
         self.emit = emit
         self.sites: dict[str, dict[int, Site]] = {}
         self.own: dict[str, set[int]] = {}
+        self.homes: dict[str, str] = {}
         self.excinfo: pytest.ExceptionInfo[BaseException] | None = None
         self._original = rewrite.rewrite_asserts
         self.files = {os.path.join(self.top, path) for path in options["files"]}  # noqa: PTH118
@@ -105,7 +106,7 @@ class Twins:
     ) -> None:
         real = os.path.realpath(module_path or "")
         if real in self.files:
-            self.sites[real] = turn(mod, __name__)
+            self.sites[real] = turn(mod, __name__, real)
         self._original(mod, source, module_path, config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -130,8 +131,8 @@ class Twins:
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
-        real = os.path.realpath(str(item.path))
-        reached = [line for line in _State.reached if line in self.sites.get(real, {})]
+        real = self.homes.get(item.nodeid, os.path.realpath(str(item.path)))
+        reached = [line for file, line in _State.reached if file == real and line in self.sites.get(real, {})]
         told: dict[str, Any] = {
             "control": "passed" if all(r.passed for r in reports) else "red", "sites": [], "left_out": 0,
             "instrumented": real in self.sites, "shape": _shape(item),
@@ -151,14 +152,18 @@ class Twins:
         return True
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Which lines are whose, noted before any code under test can exchange a test's code."""
+        """Which lines of which file are whose, noted before any code under test can exchange a test's code.
+
+        A test that is inherited from another module stands there, if that one is instrumented as well.
+        """
         for item in session.items:
-            code = (
-                getattr(inspect.unwrap(item.obj), "__code__", None)
-                if isinstance(item, pytest.Function)
-                else None
-            )
-            if code is not None and os.path.realpath(code.co_filename) == os.path.realpath(str(item.path)):
+            test = inspect.unwrap(item.obj) if isinstance(item, pytest.Function) else None
+            code = getattr(test, "__code__", None)
+            if code is None:
+                continue
+            home, path = os.path.realpath(code.co_filename), os.path.realpath(str(item.path))
+            if home in self.sites or home == path:
+                self.homes[item.nodeid] = home
                 self.own[item.nodeid] = {line for _, _, line in code.co_lines() if line}
 
     def _unreached(self, item: pytest.Function, real: str, reached: list[int]) -> list[int]:
@@ -179,7 +184,7 @@ class Twins:
         return [(sites[line], mode) for line in ordered for mode in sites[line].modes]
 
     def _twin(self, item: pytest.Item, nextitem: pytest.Item | None, real: str, site: Site, mode: str) -> str:
-        _State.active = (site.first, mode)
+        _State.active = (real, site.first, mode)
         self.excinfo = None
         try:
             reports = runtestprotocol(item, log=False, nextitem=nextitem)

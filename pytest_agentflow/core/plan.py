@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pytest_agentflow.core.correlated import same_wrong, turned_down
+from pytest_agentflow.core.doubts import Doubt, fell_into
 from pytest_agentflow.core.events import content_key
 from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, Outcome, VerdictKind
@@ -100,7 +101,7 @@ def first_attempts(
     observation: Observation,
     neighbours: Mapping[str, Sequence[str]],
     bounds: Bounds,
-    doubted: Collection[frozenset[str]] = (),
+    doubted: Collection[Doubt] = (),
 ) -> tuple[Attempt, ...]:
     """One attempt per cluster by the first agent of the cascade; the ledger holds the cap when they are handed out.
 
@@ -125,17 +126,11 @@ def first_attempts(
                 guards=guards,
                 suspects=cluster.suspects,
                 ranked_lines=cluster.ranked_lines,
-                timeout=_timeout(bounds.agents[0], bounds, _parts(cluster, clusters, doubted)),
+                timeout=_timeout(bounds.agents[0], bounds, fell_into(cluster, clusters, doubted)),
                 key=attempt_key(observation.tree, cluster, bounds.agents[0], 0, bounds, ()),
             )
         )
     return tuple(attempts)
-
-
-def _parts(cluster: Cluster, clusters: Sequence[Cluster], doubted: Collection[frozenset[str]]) -> int:
-    """Into how many clusters the failures fell that this one was taken out of; 1 for a whole."""
-    whole = next((group for group in doubted if group.issuperset(cluster.targets)), frozenset[str]())
-    return max(1, sum(whole.issuperset(c.targets) for c in clusters)) if whole else 1
 
 
 def _timeout(agent: str, bounds: Bounds, parts: int = 1) -> float:
@@ -148,14 +143,6 @@ def _timeout(agent: str, bounds: Bounds, parts: int = 1) -> float:
     return whole if parts == 1 else min(whole, max(PART_LEAST, PARTS_TAKE * whole / parts))
 
 
-_NOT_FOUND = (
-    VerdictKind.NO_CHANGE,
-    VerdictKind.NO_PATCH,
-    VerdictKind.UNFIXED,
-    VerdictKind.REGRESSED,
-    VerdictKind.OVERFIT,
-    VerdictKind.TIMED_OUT,
-)
 _FINAL = (VerdictKind.PLAUSIBLE, VerdictKind.CONTRADICTION, VerdictKind.OVER_BUDGET, VerdictKind.UNRESOLVED)
 
 
@@ -251,29 +238,6 @@ def before_round(
     if reaches(pass_rate(observation), threshold):
         return StopReason.RATE_REACHED
     return StopReason.ROUNDS if number > rounds else None
-
-
-def unrepaired(
-    attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]
-) -> frozenset[frozenset[str]]:
-    """Failures of several test functions that were taken for one cause and that the search could not repair together.
-
-    Other agents see the whole unit and may repair two causes in one patch; the search looks for one.
-    """
-    tried: dict[str, list[AttemptResult]] = {}
-    for result in results:
-        tried.setdefault(attempts[result.id].cluster, []).append(result)
-    failed = [
-        frozenset(attempts[some[-1].id].targets)
-        for some in tried.values()
-        if all(r.agent == "search" and r.verdict.kind in _NOT_FOUND for r in some)
-    ]
-    return frozenset(g for g in failed if len({t.partition("[")[0] for t in g}) > 1)
-
-
-def new_doubt(failed: Collection[frozenset[str]], doubted: Collection[frozenset[str]]) -> bool:
-    """Whether any of these failures were believed to be one until now; parts of a unit already doubted are not taken apart again."""
-    return any(not any(group <= known for known in doubted) for group in failed)
 
 
 def after_round(

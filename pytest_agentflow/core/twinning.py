@@ -47,7 +47,8 @@ class Site:
 class _Turner(ast.NodeTransformer):
     """Wraps assertions in calls of the runtime. Sites whose failure could be swallowed around them are left alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: str) -> None:
+        self.file = file
         self.sites: dict[int, Site] = {}
         self._swallowed = 0
         self._depth = 0
@@ -117,10 +118,10 @@ class _Turner(ast.NodeTransformer):
             sides = _sides(test.left, test.comparators[0])
             modes = [*sides, *modes]
             if "left" in sides:
-                test.left = _ask("wrong", line, "left", test.left)
+                test.left = self._ask("wrong", line, "left", test.left)
             if "right" in sides:
-                test.comparators[0] = _ask("wrong", line, "right", test.comparators[0])
-        node.test = _ask("neg", line, "neg", test)
+                test.comparators[0] = self._ask("wrong", line, "right", test.comparators[0])
+        node.test = self._ask("neg", line, "neg", test)
         self._add(line, node.end_lineno or line, modes)
         return node
 
@@ -133,19 +134,19 @@ class _Turner(ast.NodeTransformer):
         if name in _RAISES:
             self._turn_raises(call, line, last)
         elif name in ("assertTrue", "assertFalse") and call.args:
-            call.args[0] = _ask("neg", line, "neg", call.args[0])
+            call.args[0] = self._ask("neg", line, "neg", call.args[0])
             self._add(line, last, ["neg"])
         elif name in _ALSO_EQUAL and len(call.args) >= 2:
             sides = _sides(call.args[0], call.args[1])
             for side, place in (("left", 0), ("right", 1)):
                 if side in sides:
-                    call.args[place] = _ask("wrong", line, side, call.args[place])
+                    call.args[place] = self._ask("wrong", line, side, call.args[place])
             self._add(line, last, sides)
         elif name in OPPOSITES and on_self and isinstance(call.func, ast.Attribute):
-            call.func = _ask("swap", line, "swap", call.func.value, ast.Constant(call.func.attr))
+            call.func = self._ask("swap", line, "swap", call.func.value, ast.Constant(call.func.attr))
             self._add(line, last, ["swap"])
         elif _HELPER.match(name) and not on_unittest(call):
-            arguments = _Arguments(line)
+            arguments = _Arguments(self.file, line)
             call.args = [arguments.visit(a) for a in call.args]
             if arguments.modes:
                 self._add(line, last, arguments.modes)
@@ -155,12 +156,15 @@ class _Turner(ast.NodeTransformer):
         if self._swallowed:
             return
         if call.args:
-            call.args[0] = _ask("exc", first, "exc", call.args[0])
+            call.args[0] = self._ask("exc", first, "exc", call.args[0])
         elif expected := next((k for k in call.keywords if k.arg == "expected_exception"), None):
-            expected.value = _ask("exc", first, "exc", expected.value)
+            expected.value = self._ask("exc", first, "exc", expected.value)
         else:
             return
         self._add(first, last, ["exc"])
+
+    def _ask(self, verb: str, line: int, mode: str, *values: ast.expr) -> ast.Call:
+        return _ask(verb, self.file, line, mode, *values)
 
     def _add(self, first: int, last: int, modes: list[str]) -> None:
         self.sites[first] = Site(first, last, tuple(modes), self._direct.get(first, 0))
@@ -169,8 +173,8 @@ class _Turner(ast.NodeTransformer):
 class _Arguments(ast.NodeTransformer):
     """Literals among the arguments of a helper that asserts: with a wrong one it must fail."""
 
-    def __init__(self, line: int) -> None:
-        self.line, self.modes = line, list[str]()
+    def __init__(self, file: str, line: int) -> None:
+        self.file, self.line, self.modes = file, line, list[str]()
 
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, ast.Lambda | ast.JoinedStr | ast.GeneratorExp | ast.ListComp | ast.keyword):
@@ -179,7 +183,7 @@ class _Arguments(ast.NodeTransformer):
         if not plain or len(self.modes) == MAX_ARGUMENTS:
             return self.generic_visit(node)
         self.modes.append(f"argument {len(self.modes) + 1}")
-        return _ask("wrong", self.line, self.modes[-1], node)  # type: ignore[arg-type]
+        return _ask("wrong", self.file, self.line, self.modes[-1], node)  # type: ignore[arg-type]
 
 
 def _is_singleton(node: ast.AST) -> bool:
@@ -193,9 +197,9 @@ def on_unittest(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and hasattr(unittest.TestCase, call.func.attr)
 
 
-def _ask(verb: str, line: int, mode: str, *values: ast.expr) -> ast.Call:
+def _ask(verb: str, file: str, line: int, mode: str, *values: ast.expr) -> ast.Call:
     runtime = ast.Attribute(ast.Name(RUNTIME, ast.Load()), verb, ast.Load())
-    return ast.Call(runtime, [ast.Constant(line), ast.Constant(mode), *values], [])
+    return ast.Call(runtime, [ast.Constant(file), ast.Constant(line), ast.Constant(mode), *values], [])
 
 
 def _called(call: ast.AST) -> str:
@@ -234,9 +238,10 @@ def _catches_assertions(handler: ast.ExceptHandler) -> bool:
     return any(not isinstance(n, ast.Name) or n.id in _SWALLOWING for n in names)
 
 
-def turn(module: ast.Module, runtime_module: str) -> dict[int, Site]:
-    """Instrument the module in place; returns its sites by first line."""
-    turner = _Turner()
+def turn(module: ast.Module, runtime_module: str, file: str) -> dict[int, Site]:
+    """Instrument the module in place; returns its sites by first line. What is reached says its line and `file`:
+    a test may be inherited from another module, whose lines have the same numbers."""
+    turner = _Turner(file)
     turner.visit(module)
     position = 0
     for statement in module.body:  # a docstring and __future__ imports stay first

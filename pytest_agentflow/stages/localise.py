@@ -16,6 +16,7 @@ from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.snapshot import materialise
 from pytest_agentflow.core.clusters import DOUBTED_FACTOR, cluster
 from pytest_agentflow.core.codec import decode, encode
+from pytest_agentflow.core.doubts import Doubt, is_doubted, known_parts
 from pytest_agentflow.core.events import LOCALISED, content_key
 from pytest_agentflow.core.localise import Facts, TestFacts, describe
 from pytest_agentflow.core.model import Cluster, Failure, Frame, Observation, SourceUnit
@@ -44,12 +45,12 @@ def localise(
     repo_top: Path | None,
     targets: tuple[str, ...],
     units_of: UnitsOf = _no_units,
-    doubted: Collection[frozenset[str]] = (),
+    doubted: Collection[Doubt] = (),
 ) -> tuple[Cluster, ...]:
     """Clusters of failures with a common cause, each with its ranked units and lines.
 
     `tree` holds the observed state; `repo_top` is the user's repository, asked for history only, or None. `doubted` are
-    failures that were taken for one cause, and that nothing repaired together.
+    failures that were taken for one cause, and that nothing repaired together: they are taken apart.
     """
     failures = {t: observation.results[t].failure for t in targets if t in observation.results}
     spectrum, sources = measure(observation, coverage, tree, targets, units_of)
@@ -59,8 +60,8 @@ def localise(
         for group in cluster(targets, spectrum, sources, facts)
         for part in (
             cluster(group, spectrum, sources, facts, least=DOUBTED_FACTOR)
-            if frozenset(group) in doubted
-            else (group,)
+            if is_doubted(group, doubted)
+            else known_parts(group, doubted)
         )
     ]
     return tuple(describe(n, group, spectrum, sources, facts) for n, group in enumerate(groups, 1))
@@ -147,10 +148,10 @@ def localise_round(
     number: int,
     observation: Observation,
     targets: tuple[str, ...],
-    doubted: Collection[frozenset[str]],
+    doubted: Collection[Doubt],
 ) -> tuple[Cluster, ...]:
     """The round's clusters, journalled; recalled when the same failures on the same tree were localised before."""
-    known = sorted(sorted(group) for group in doubted if group <= set(targets))
+    known = sorted([sorted(d.whole), sorted(d.part)] for d in doubted if d.whole <= set(targets) or d.part)
     key = content_key(observation.tree, sorted(targets), run.bounds.fingerprint, *([known] if known else []))
     data = run.journal.once(
         LOCALISED, key, lambda: {"round": number, "clusters": _clusters(run, observation, targets, doubted)}
@@ -164,7 +165,7 @@ def _units_of(plugins: pluggy.PluginManager, path: str, source: str) -> Sequence
 
 
 def _clusters(
-    run: Run, observation: Observation, targets: tuple[str, ...], doubted: Collection[frozenset[str]]
+    run: Run, observation: Observation, targets: tuple[str, ...], doubted: Collection[Doubt]
 ) -> list[object]:
     from pytest_agentflow.stages.plan import load_coverage
 

@@ -11,6 +11,7 @@ from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.files import write_json
 from pytest_agentflow.agents import costs, preflight
 from pytest_agentflow.core import codec
+from pytest_agentflow.core.doubts import Doubt
 from pytest_agentflow.core.events import PLANNED, content_key
 from pytest_agentflow.core.model import Attempt, Cluster, Observation
 from pytest_agentflow.core.plan import first_attempts
@@ -30,7 +31,7 @@ def plan(
     clusters: Sequence[Cluster],
     flaky: int,
     coverage: CoverageMap,
-    doubted: Collection[frozenset[str]] = (),
+    doubted: Collection[Doubt] = (),
     tried: Collection[str] = (),
 ) -> tuple[Attempt, ...]:
     """The round's first attempts; `plan.json` and the journal hold what they are and why.

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_agentflow.core.doubts import Doubt
 from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import (
     Attempt,
@@ -28,11 +29,9 @@ from pytest_agentflow.core.plan import (
     best,
     first_attempts,
     follow_up,
-    new_doubt,
     pass_rate,
     reaches,
     split,
-    unrepaired,
 )
 
 IDS = st.lists(st.text("abc", min_size=1, max_size=4), unique=True, max_size=20)
@@ -175,26 +174,6 @@ def test_why_a_fresh_observation_ends_the_loop(
     assert before_round(observation(**outcomes), number, 5, threshold, fixed) is reason
 
 
-@pytest.mark.parametrize(
-    ("targets", "kinds", "agent", "doubted"),
-    [
-        ("xy", [VerdictKind.NO_PATCH], "search", True),
-        ("xy", [VerdictKind.OVERFIT], "search", True),
-        ("x", [VerdictKind.NO_PATCH], "search", False),  # one test has one cause
-        (("x[1]", "x[2]"), [VerdictKind.NO_PATCH], "search", False),  # rows of one function
-        ("xy", [VerdictKind.WEAK], "search", False),  # repaired
-        ("xy", [VerdictKind.CONTRADICTION], "search", False),  # no repair is possible
-        ("xy", [VerdictKind.NO_PATCH], "model", False),  # it saw the whole unit
-    ],
-)
-def test_what_the_search_could_not_repair_together_may_have_several_causes(
-    targets: tuple[str, ...], kinds: list[VerdictKind], agent: str, doubted: bool
-) -> None:
-    made = replace(attempt(agent), visible=tuple(targets))
-    found = unrepaired({"r1-a1": made}, [result(kind, agent) for kind in kinds])
-    assert found == (frozenset([frozenset(targets)]) if doubted else frozenset())
-
-
 def test_a_round_in_which_nothing_went_in_ends_the_loop_unless_a_doubt_is_new() -> None:
     nothing, failed = Integration("t", ()), [result(VerdictKind.NO_PATCH)]
     assert after_round(nothing, failed, None) is StopReason.STAGNATED
@@ -202,16 +181,10 @@ def test_a_round_in_which_nothing_went_in_ends_the_loop_unless_a_doubt_is_new() 
     assert after_round(nothing, failed, "attempts", doubts=True) is StopReason.ATTEMPTS
 
 
-def test_parts_of_what_was_doubted_before_are_no_new_doubt() -> None:
-    assert new_doubt([frozenset("ab")], ())
-    assert not new_doubt([frozenset("ab")], [frozenset("abc")])
-    assert not new_doubt((), ())
-
-
 def test_parts_of_a_doubted_unit_share_the_time_that_twice_a_whole_one_has() -> None:
     seen, bounds = observation(a="failed", b="failed", c="failed", d="failed"), Bounds(("search",))
     parts = [Cluster(f"c{n}", (test,), ()) for n, test in enumerate("abcd", 1)]
     whole = [made.timeout for made in first_attempts(2, parts, seen, {}, bounds)]
-    shared = [made.timeout for made in first_attempts(2, parts, seen, {}, bounds, [frozenset("abc")])]
+    shared = [made.timeout for made in first_attempts(2, parts, seen, {}, bounds, [Doubt(frozenset("abc"))])]
     assert whole == [90.0] * 4
     assert shared == [60.0, 60.0, 60.0, 90.0]

@@ -34,7 +34,7 @@ from pytest_agentflow.core.twinning import turn
 def test_an_assertion_is_turned_in_every_way_that_must_make_it_fail(
     line: str, modes: tuple[str, ...] | None
 ) -> None:
-    sites = turn(ast.parse(f"def test_x(self):\n    {line}\n"), "runtime")
+    sites = turn(ast.parse(f"def test_x(self):\n    {line}\n"), "runtime", "t.py")
     assert [s.modes for s in sites.values()] == ([modes] if modes else [])
 
 
@@ -43,7 +43,7 @@ def test_an_assertion_is_turned_in_every_way_that_must_make_it_fail(
 )
 def test_a_turned_module_compiles_whatever_comes_first(head: str) -> None:
     module = ast.parse(head + "import os\n\n\ndef test_x():\n    assert f(1) == 2\n")
-    assert turn(module, "runtime")
+    assert turn(module, "runtime", "t.py")
     compile(module, "test_x.py", "exec")
 
 

@@ -216,6 +216,25 @@ def test_assertions_of_another_file_in_the_same_lines_are_not_missed_by_an_inher
     assert verdict.kind.accepted, verdict
 
 
+COLLECTED_TWICE = {
+    "calc.py": "def f(a):\n    return a - 1\n\n\ndef g(a):\n    return int(a)\n",
+    "tests/__init__.py": "",
+    "tests/test_base.py": "from calc import f\n\n\nclass TestF:\n    def test_f(self):\n        assert f(2) == 3\n",
+    "tests/test_more.py": "import pytest\nfrom calc import f, g\nfrom tests.test_base import TestF\n\ndef test_g():\n    with pytest.raises(ValueError): g('x')\n"
+    "\n\ndef test_large():\n    assert f(20) == 21\n",
+}
+
+
+def test_an_assertion_is_turned_in_its_own_file_where_another_stands_in_the_same_line() -> None:
+    """The class is collected again where it is imported, and both files have something to turn in line 6."""
+    with case(COLLECTED_TWICE) as made:
+        patch = made.patch({"calc.py": COLLECTED_TWICE["calc.py"].replace("a - 1", "a + 1")})
+        verdict = judge(gather(made.attempt(), patch, made.context()))
+    assert verdict.kind is VerdictKind.PLAUSIBLE, verdict
+    twins = next(f for f in verdict.findings if f.layer == "twins")
+    assert twins.reason.startswith("6 turned assertions")
+
+
 OUT_OF_A_SET = (
     "import pytest\nfrom calc import f\n\nROWS = {(None, 1), ('b', 2), ('c', 3), ('d', 4), ('e', 5), ('f', 6)}\n\n\n"
     "@pytest.mark.parametrize('word,n', [(w, [n]) for w, n in ROWS])\ndef test_f(word, n):\n    assert f(n[0]) == n[0] + 1\n\n\n"

@@ -272,7 +272,7 @@ class Search:
             modes=dict(screening.modes),
             not_faster_because=dict(screening.why),
             stopped=self.stopped,
-            near_misses=[_near_miss(near) for near in screening.near[:10]],
+            near_misses=[_near_miss(near) for near in _nearest(screening.near)[:10]],
         )
         chosen = best_first(self._in_order(screening.plausible), self.sources)[:OFFERED]
         candidates = tuple(Candidate(t.files, label(t), -merit(t)) for t in chosen)
@@ -288,6 +288,11 @@ class Search:
 
 def label(trial: Trial) -> str:
     return "; ".join(f"{e.kind} at {e.path}:{e.line}" for e in trial.edits)
+
+
+def _nearest(near: list[NearMiss]) -> list[NearMiss]:
+    """Those that break nothing first, and of these the ones that flip the most: the loop takes a unit apart by them."""
+    return sorted(near, key=lambda n: (bool(n.broken), -len(n.flipped), n.trial.place))
 
 
 def _near_miss(near: NearMiss) -> dict[str, Any]:
