@@ -105,6 +105,19 @@ def test_an_exception_that_a_test_waited_for_is_raised_early_in_the_queue(check:
     assert not any(wanted in text for text in offered(code, 2))
 
 
+def test_the_exception_that_a_test_waits_for_is_tried_first_whatever_its_name() -> None:
+    code = (
+        "from exc import Bad, Expired\n\n\ndef g(n):\n    if n:\n        raise Bad('late', n)\n    return n\n"
+    )
+    assert "raise Expired('late', n)" in offered(code, 6, ("Expired",))[0]
+    assert not any("raise Expired(" in text for text in offered(code, 6))
+
+
+def test_exceptions_that_the_file_raises_elsewhere_are_tried_as_it_spells_them() -> None:
+    code = "import exc\n\n\ndef g(n):\n    raise exc.Bad(n)\n\n\ndef h(n):\n    raise exc.Late(n)\n"
+    assert any("def g(n):\n    raise exc.Late(n)\n" in text for text in offered(code, 5))
+
+
 def test_an_exception_that_the_docstring_announces_and_nothing_raises_is_raised() -> None:
     code = 'def g(n):\n    """One more; raises ValueError for a negative number."""\n    return n + 1\n'
     assert any(

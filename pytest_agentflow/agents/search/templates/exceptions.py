@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from pytest_agentflow.agents.search.context import Context
@@ -12,22 +13,39 @@ from pytest_agentflow.agents.search.edits import Edit
 COMMON = ("ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "RuntimeError", "LookupError", "OSError",
           "StopIteration", "NotImplementedError", "ImportError", "ZeroDivisionError", "UnicodeError", "Exception")  # fmt: skip
 
+WAITED_FOR = 2.0  # weight of raising what the failing test expects
+
 
 def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
     if isinstance(node, ast.ExceptHandler):
         yield from _caught(ctx, node)
     elif isinstance(node, ast.Raise) and node.exc is not None:
         named = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-        if isinstance(named, ast.Name):
+        if isinstance(named, ast.Name | ast.Attribute):
+            wanted = waited_for(ctx)
             for other in _types(ctx):
-                if other != named.id:
-                    yield ctx.replace(named, other, "exception-type", 0.7)
+                if other != ctx.code(named):
+                    weight = WAITED_FOR if other in wanted else 0.7
+                    yield ctx.replace(named, other, "exception-type", weight)
+
+
+def waited_for(ctx: Context) -> list[str]:
+    """Exceptions that a failing test or the docstring says should come, as they can be named here; a few at most."""
+    raised = {n.id for n in ctx.nodes() if isinstance(n, ast.Name)}
+    documented = [
+        name for name in re.findall(r"\b[A-Z]\w*(?:Error|Exception)\b", ctx.docstring) if name not in raised
+    ]
+    wanted = dict.fromkeys([*ctx.file.project.awaited, *documented])
+    named = {name.rpartition(".")[2]: name for name in ctx.file.raised}
+    homes = ["", *dict.fromkeys(name.rpartition(".")[0] + "." for name in ctx.file.raised if "." in name)]
+    spelled = [named.get(name) or home + name for name in wanted for home in homes]
+    return [s for s in dict.fromkeys(spelled) if s.partition(".")[0] in ctx.reachable][:3]
 
 
 def _types(ctx: Context) -> list[str]:
-    """The project's own exception types that are in reach, then common ones."""
+    """What is waited for, the project's own exception types that are in reach, then common ones."""
     own = [n for n in ctx.file.module_names if n.endswith(("Error", "Exception", "Warning"))]
-    return list(dict.fromkeys([*own, *COMMON]))
+    return list(dict.fromkeys([*waited_for(ctx), *own, *ctx.file.raised, *COMMON]))
 
 
 def _caught(ctx: Context, node: ast.ExceptHandler) -> Iterator[Edit]:

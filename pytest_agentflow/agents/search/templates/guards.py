@@ -9,6 +9,7 @@ from itertools import islice
 
 from pytest_agentflow.agents.search.context import BUILTINS, Context
 from pytest_agentflow.agents.search.edits import Edit
+from pytest_agentflow.agents.search.templates.exceptions import waited_for
 from pytest_agentflow.agents.search.templates.places import in_loop, inside, previous, subjects_at
 
 BORROWED = 40  # guards of elsewhere that are tried at a place
@@ -28,23 +29,10 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
 
 def _demanded(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     """A guard that raises what a failing test waited for in vain, or what the docstring says is raised."""
-    for error in _awaited(ctx):
+    for error in waited_for(ctx):
         for n, check in enumerate(_refusals(ctx, node, error)):
             weight = 0.8 / (1 + 0.05 * n)
             yield ctx.before(node, f"if {check}:\n    {_raise(ctx, error, check)}", "raising-guard", weight)
-
-
-def _awaited(ctx: Context) -> list[str]:
-    """Exceptions that should come and can be named here."""
-    raised = {n.id for n in ctx.nodes() if isinstance(n, ast.Name)}
-    documented = [
-        name for name in re.findall(r"\b[A-Z]\w*(?:Error|Exception)\b", ctx.docstring) if name not in raised
-    ]
-    wanted = dict.fromkeys([*ctx.file.project.awaited, *documented])
-    named = {name.rpartition(".")[2]: name for name in ctx.file.raised}
-    homes = ["", *dict.fromkeys(name.rpartition(".")[0] + "." for name in ctx.file.raised if "." in name)]
-    spelled = [named.get(name) or home + name for name in wanted for home in homes]
-    return [s for s in dict.fromkeys(spelled) if s.partition(".")[0] in ctx.reachable][:3]
 
 
 def _raise(ctx: Context, error: str, check: str) -> str:
