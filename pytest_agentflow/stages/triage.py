@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_agentflow.adapters import history, snapshot
 from pytest_agentflow.adapters.sessions import run_session
 from pytest_agentflow.core import codec
+from pytest_agentflow.core.alike import outside_alike
 from pytest_agentflow.core.events import TRIAGED, content_key
 from pytest_agentflow.core.flaky import FlakyRecord, TriageResult
 from pytest_agentflow.core.model import Observation, SessionRecord
@@ -28,8 +29,11 @@ MOSTLY_RED = 0.8  # above this share of failures a run says nothing about single
 
 
 def triage_round(run: Run, number: int, observation: Observation) -> TriageResult:
-    """The round's targets. Flaky and order-dependent failures are set aside, with both verdicts, in the journal."""
-    failing = tuple(i for i in observation.failing if i != BUILD)
+    """The round's targets. Flaky and order-dependent failures are set aside, with both verdicts, in the journal.
+
+    Tests outside of the selection that fail in the same place are targets too.
+    """
+    failing = (*(i for i in observation.failing if i != BUILD), *outside_alike(observation))
     builds = tuple(
         i for i in observation.failing if i == BUILD
     )  # no test: it is run again with every verdict
