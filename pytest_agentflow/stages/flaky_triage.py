@@ -146,9 +146,9 @@ def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
         state = "failing" if sights and red == len(sights) else "unclear" if red else "no flip seen"
         if test in lab.killers:
             state = f"ends the process: {lab.killers[test]}"
-        lines.append(
-            TestLine(test, state, len(sights), red, bound_without_failure(len(sights)) if not red else 1.0)
-        )
+        samples = lab.table.samples(test, sights)
+        bound = bound_without_failure(samples) if not red else 1.0
+        lines.append(TestLine(test, state, len(sights), red, bound, samples, lab.table.held(test)))
     return TriageReport(
         tests=len(lab.tests),
         records=tuple(sorted(records, key=lambda r: (-r.low, r.category, r.nodeid))),
