@@ -16,7 +16,7 @@ from pytest_agentflow.core.triage_budget import Budget
 from pytest_agentflow.stages.flaky_diagnose import diagnose, suspects
 from pytest_agentflow.stages.flaky_lab import Lab
 from pytest_agentflow.stages.flaky_order import complete
-from pytest_agentflow.stages.flaky_screen import screen, screen_on, spend_the_rest, unscreened
+from pytest_agentflow.stages.flaky_screen import screen, screen_on, spend_the_rest
 
 TIMELINE = 160  # runs shown per flaky test
 # Plain runs per flaky test, apart from those that looked for failures: what the budget allows.
@@ -56,8 +56,7 @@ def run_triage(
         lab.share = DIAGNOSIS
         records = complete(lab, _diagnosed(lab, ()))
         lab.share, lab.kept = SCREENING_ON, FEWEST * len(_measurable(records))
-        if unscreened(lab):
-            screen_on(lab)
+        for _ in screen_on(lab):
             records += complete(lab, _diagnosed(lab, records))
         lab.share = SEARCHING
         spend_the_rest(lab)
