@@ -13,8 +13,11 @@ from pytest_agentflow.core.model import Outcome
 _SILENT = (Outcome.SKIPPED, Outcome.XFAILED, Outcome.MISSING)
 
 
-def read(paths: Sequence[Path]) -> tuple[list[PastRun], list[str]]:
-    """Past runs in order of time, and what could not be read. Folders are searched for *.xml."""
+def read(paths: Sequence[Path], commit: str = "") -> tuple[list[PastRun], list[str]]:
+    """Past runs in order of time, and what could not be read. Folders are searched for *.xml.
+
+    `commit` is that of the reports that name none.
+    """
     reports, problems = [], []
     for path in _files(paths):
         report = read_report(path)
@@ -23,7 +26,7 @@ def read(paths: Sequence[Path]) -> tuple[list[PastRun], list[str]]:
             reports.append((path, report))
         else:
             problems += fatal or [f"{path}: the report holds no tests"]
-    return sorted(_runs(reports), key=lambda r: r.when), problems
+    return sorted(_runs(reports, commit), key=lambda r: r.when), problems
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -33,7 +36,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _runs(reports: Iterable[tuple[Path, Report]]) -> list[PastRun]:
+def _runs(reports: Iterable[tuple[Path, Report]], commit: str) -> list[PastRun]:
     """One past run per report. Shards are runs of different tests; an uploaded copy (same digest) counts once."""
     seen: set[str] = set()
     runs = []
@@ -43,7 +46,9 @@ def _runs(reports: Iterable[tuple[Path, Report]]) -> list[PastRun]:
         seen.add(report.digest)
         when = report.started if report.started is not None else report.modified or 0.0
         verdicts = {_name(report, case): letters(case) for case in report.cases}
-        runs.append(PastRun(report.commit, when, str(path), {t: v for t, v in verdicts.items() if v}))
+        runs.append(
+            PastRun(report.commit or commit, when, str(path), {t: v for t, v in verdicts.items() if v})
+        )
     return runs
 
 

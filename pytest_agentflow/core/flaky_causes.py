@@ -26,6 +26,7 @@ SMALL, ROUNDED = 1e-3, 1e-12  # a greater difference (a second between two stamp
 TIMING_USES = {"timer", "thread", "async", "sleep", "process", "socket", "disk"}
 CHANCE_USES = {"random", "entropy"}
 HASH_USES = {"set", "process"}  # a child process inherits the hash seed
+CLOCK_USES = {"clock", "zone", "timer"}
 
 
 def refine(category: Category, failure: Failure | None, uses: Collection[str]) -> Category:

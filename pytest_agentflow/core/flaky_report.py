@@ -19,6 +19,8 @@ class TestLine:
     runs: int
     failures: int
     bound: float  # p is below this with 95 % confidence
+    samples: int = 0  # runs between which all that the test leans on differed: the bound counts these alone
+    held: tuple[str, ...] = ()  # what it leans on and most runs held still
 
     __test__ = False
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_agentflow.core.conditions import Conditions
 from pytest_agentflow.core.executions import Execution
 from pytest_agentflow.core.flaky import Sighting
+from pytest_agentflow.core.flaky_causes import CHANCE_USES, CLOCK_USES, HASH_USES
 from pytest_agentflow.core.model import Failure, Outcome
 from pytest_agentflow.core.polluters import Seen
 
@@ -47,6 +48,12 @@ class Sight:
         )
 
 
+# What most executions hold still, the leanings that make it count, and its value in a run. Addresses stay in a fork.
+_HELD: tuple[tuple[str, set[str], Callable[[Sight], object]], ...] = (
+    ("the clock", CLOCK_USES, lambda s: s.conditions.clock),
+    ("seeds", CHANCE_USES, lambda s: (s.conditions.seed, s.conditions.entropy)),
+    ("the hash seed", HASH_USES | {"id"}, lambda s: s.conditions.hash_seed),
+)
 _DIRTY = ("again", "pair")  # arms in which the surroundings differ: files that stay, another session beside
 
 
@@ -65,6 +72,7 @@ class Table:
         self.sights: dict[str, list[Sight]] = defaultdict(list)
         self.uses: dict[str, set[str]] = defaultdict(set)
         self.writes: dict[str, set[str]] = defaultdict(set)
+        self.probed: set[str] = set()  # tests whose leanings are known
         self.duration: dict[str, float] = {}
         self.executions = 0
         self.steps = 0
@@ -99,6 +107,8 @@ class Table:
             prefix = hash((prefix, step.nodeid))
             self.uses[step.nodeid] |= set(step.uses)
             self.writes[step.nodeid] |= set(step.writes) - set(step.shared)
+            if job.probe:
+                self.probed.add(step.nodeid)
             slow = (
                 bool(conditions.burners) and step.outcome is Outcome.TIMEOUT
             )  # our own time-out: no verdict
@@ -135,6 +145,30 @@ class Table:
             if len(group) == 2:
                 return group[False], group[True]
         return None
+
+    def held(self, test: str) -> tuple[str, ...]:
+        """What may decide its verdict and was held still in most runs; all of it where nobody looked what it leans on."""
+        uses, known = self.uses[test], test in self.probed
+        return tuple(name for name, points_at, _ in _HELD if uses & points_at or not known)
+
+    def samples(self, test: str, sights: Iterable[Sight]) -> int:
+        """How many of these runs are independent: a clock, seed or hash seed that was pinned gives one and the same answer.
+
+        Two runs count as two only where everything that the test leans on differs between them: what was moved one thing at
+        a time says nothing about the other things. Taken as they come, so rather too few than too many.
+        """
+        names = self.held(test)
+        values = [value for name, _, value in _HELD if name in names]
+        taken: list[set[object]] = [set() for _ in values]
+        count = 0
+        for sight in sights:
+            own = [value(sight) for value in values]
+            if any(v in seen for v, seen in zip(own, taken, strict=True)):
+                continue
+            count += 1
+            for v, seen in zip(own, taken, strict=True):
+                seen.add(v)
+        return count
 
     def verdicts(self, test: str) -> set[bool]:
         return {s.red for s in self.sights[test]}

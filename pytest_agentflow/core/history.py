@@ -18,7 +18,7 @@ MOSTLY_RED = 0.8  # a run in which more than this share fails teaches nothing ab
 class PastRun:
     """One run of (a part of) a suite. `verdicts` holds attempts in order: "p" passed, "f" failed, nothing for skips."""
 
-    tree: str  # git tree id: the code, whatever commit carried it
+    tree: str  # git tree id: the code, whatever commit carried it; empty where a report names no commit
     when: float
     source: str
     verdicts: Mapping[str, str]
@@ -44,6 +44,13 @@ class PastTest:
     high: float
     last_failure: float = 0.0
     sources: tuple[str, ...] = field(default=())
+    unnamed: int = 0  # runs of which nobody knows the tree
+    both_verdicts: bool = False  # on whatever trees
+
+    @property
+    def unexplained(self) -> bool:
+        """Two verdicts, and for want of a named commit nobody can say whether the code changed between them."""
+        return self.both_verdicts and self.unnamed > 0 and not self.flaky
 
     @property
     def flaky(self) -> bool:
@@ -134,4 +141,6 @@ def _past(nodeid: str, entries: Sequence[tuple[PastRun, str]]) -> PastTest:
         high=high,
         last_failure=max((r.when for r, v in entries if v[0] == "f"), default=0.0),
         sources=tuple(sorted({r.source for r, v in entries if "f" in v}))[:5],
+        unnamed=sum(not run.tree for run, _ in entries),
+        both_verdicts={"p", "f"} <= {letter for _, verdict in entries for letter in verdict},
     )

@@ -10,7 +10,7 @@ from pytest_agentflow.core.flaky_report import TriageReport
 from pytest_agentflow.report.text import visible
 from pytest_agentflow.report.triage_words import (
     acceptance,
-    bound,
+    bounds,
     headline,
     odds,
     origin,
@@ -35,9 +35,7 @@ def page(report: TriageReport) -> str:
     articles = "\n".join(
         _article(number, group, report) for number, (_, group) in enumerate(report.causes(), 1)
     )
-    lists = "".join(
-        f"<li>{_text(line)}</li>" for line in [*odds(report), bound(report), price(report)] if line
-    )
+    lists = "".join(f"<li>{_text(line)}</li>" for line in [*odds(report), *bounds(report), price(report)])
     missed = "".join(f"<li>not reached: {_text(n)}</li>" for n in report.not_reached)
     notes = "".join(f"<li>{_text(n)}</li>" for n in (*origin(report), *report.notes))
     return (

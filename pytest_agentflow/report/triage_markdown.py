@@ -7,7 +7,7 @@ from pytest_agentflow.core.flaky_report import TriageReport
 from pytest_agentflow.report.text import one_line
 from pytest_agentflow.report.triage_words import (
     acceptance,
-    bound,
+    bounds,
     headline,
     odds,
     origin,
@@ -30,7 +30,8 @@ def markdown(report: TriageReport) -> str:
     parts += [_row(group) for _, group in groups[:50]]
     tail = [
         "",
-        f"*{price(report)}.* {_cell(bound(report))}",
+        f"*{price(report)}.*",
+        *(f"- {_cell(line)}" for line in bounds(report)),
         *(f"- not reached: {n}" for n in report.not_reached),
     ]
     tail += [f"- {_cell(line)}" for line in origin(report)]

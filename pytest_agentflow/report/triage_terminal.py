@@ -6,7 +6,7 @@ from pytest_agentflow.core.flaky_report import TriageReport
 from pytest_agentflow.report.text import count, one_line, paint, visible
 from pytest_agentflow.report.triage_words import (
     acceptance,
-    bound,
+    bounds,
     headline,
     odds,
     origin,
@@ -46,7 +46,7 @@ def _rest(report: TriageReport) -> list[str]:
     unclear = [line.nodeid for line in report.others if line.state == "unclear"]
     if unclear:
         lines.append(f"two verdicts, not shown twice, so not accused: {', '.join(map(visible, unclear[:5]))}")
-    lines += [bound(report)] if bound(report) else []
+    lines += bounds(report)
     lines += map(visible, origin(report))
     lines += [f"not reached: {name}" for name in report.not_reached]
     lines += [f"note: {visible(note)}" for note in report.notes]

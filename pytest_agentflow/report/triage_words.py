@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_agentflow.core.flaky import FlakyRecord
-from pytest_agentflow.core.flaky_report import TriageReport
+from pytest_agentflow.core.flaky_report import TestLine, TriageReport
 from pytest_agentflow.core.flaky_stats import green_runs_needed
 from pytest_agentflow.report.text import count, one_line, seconds
 
@@ -58,14 +58,26 @@ def acceptance(record: FlakyRecord) -> str:
     return f"a fix is believed after {count(green_runs_needed(min(p, 0.999)), 'green run')} and a green reproducer"
 
 
-def bound(report: TriageReport) -> str:
-    """What can be said of the tests that never flipped. Never: not flaky."""
+def bounds(report: TriageReport) -> list[str]:
+    """What can be said of the tests that never flipped. Never: not flaky.
+
+    Tests for which every run counts come apart from those whose clock, chance or hash seed was mostly held still.
+    """
     quiet = [line for line in report.others if line.state == "no flip seen" and line.runs]
-    if not quiet:
-        return ""
-    worst = max(line.bound for line in quiet)
-    fewest = min(line.runs for line in quiet)
-    return f"{count(len(quiet), 'test')} showed no flip: each p < {worst:.0%} with 95 % confidence after {fewest} runs or more"
+    groups: dict[tuple[str, ...], list[TestLine]] = {}
+    for line in quiet:
+        groups.setdefault(line.held if line.samples < line.runs else (), []).append(line)
+    return [_bound(held, groups[held]) for held in sorted(groups, key=lambda held: (len(held), held))]
+
+
+def _bound(held: tuple[str, ...], lines: list[TestLine]) -> str:
+    worst, fewest = max(line.bound for line in lines), min(line.samples for line in lines)
+    may = f" that may hang on {' and '.join(held)}" if held else ""
+    differ = f" that differ in {' and in '.join(held)}" if held else ""
+    return (
+        f"{count(len(lines), 'test')}{may} showed no flip: each p < {worst:.0%} with 95 % confidence "
+        f"after {count(fewest, 'run')} or more{differ}"
+    )
 
 
 def origin(report: TriageReport, most: int = 10) -> list[str]:

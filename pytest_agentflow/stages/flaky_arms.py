@@ -6,9 +6,8 @@ The cheap experiments with conditions, on many tests at once. A flip here is a s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 
-from pytest_agentflow.core.flaky_causes import HASH_USES, TIMING_USES
+from pytest_agentflow.core.flaky_causes import CLOCK_USES, HASH_USES, TIMING_USES
 from pytest_agentflow.core.flaky_table import differing
 from pytest_agentflow.stages.flaky_evidence import at_once
 from pytest_agentflow.stages.flaky_lab import Lab
@@ -26,6 +25,7 @@ MOVES: tuple[dict[str, object], ...] = tuple(
     {"zone": zone, "seed": seed, "entropy": seed} for seed, zone in enumerate(ZONES[:2], 1001)
 )
 CLOCK_FIRST, CLOCK_POINTS = 12, 36
+MOMENTS = "other times of day and year"  # what is not reached is said under this name
 LATE_ROUNDS, LOAD_ROUNDS, DISK_ROUNDS = 5, 3, 3
 
 
@@ -94,14 +94,19 @@ def zones(lab: Lab) -> None:
             lab.run([lab.job(open_, "zone", zone=zone)])
 
 
-def clocks(lab: Lab, first: int, last: int) -> None:
-    """Points at which hour, minute, second, day and month all differ, and the uptime with them."""
+def clocks(lab: Lab, last: int) -> None:
+    """Those points that are left, at which hour, minute, second, day and month all differ, and the uptime with them."""
     lab.progress("other times")
-    tests = lab.users({"clock", "zone", "timer"})
-    for point in islice(clock_points(lab.clock, last), first, None):
-        open_ = [t for t in tests if len({s.red for s in lab.table.of(t, "clock")}) < 2]
-        if open_ and lab.reach("other times of day and year", len(open_)):
+    tests = lab.users(CLOCK_USES)
+    for point in clock_points(lab.clock, last):
+        open_ = [t for t in tests if _undecided(lab, t, point)]
+        if open_ and lab.reach(MOMENTS, len(open_)):
             lab.run([lab.job(open_, "clock", clock=point)])
+
+
+def _undecided(lab: Lab, test: str, point: float) -> bool:
+    seen = lab.table.of(test, "clock")
+    return len({s.red for s in seen}) < 2 and all(s.conditions.clock != point for s in seen)
 
 
 def pairs(lab: Lab) -> None:

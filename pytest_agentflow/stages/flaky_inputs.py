@@ -49,7 +49,7 @@ def hash_seed(lab: Lab, test: str) -> FlakyRecord | None:
 
 def clock(lab: Lab, test: str) -> FlakyRecord | None:
     """Other times, the zone held still."""
-    seen = lab.table.of(test, "clock")
+    seen = lab.table.of(test, "clock", "plain")
     base = alone(lab, test)
     if base is not None:
         seen = [*seen, base[1]]
@@ -69,11 +69,16 @@ def clock(lab: Lab, test: str) -> FlakyRecord | None:
 
 
 def _time_of(lab: Lab, test: str, sights: Sequence[Sight], *, red: bool) -> Sight | None:
-    """A moment at which it has this verdict alone, twice. In a longer run the test began later than the run's clock."""
+    """A moment at which it has this verdict alone, twice. In a longer run the test began later than the run's clock.
+
+    The start of that second first: a reproducer on a slow machine comes to the test a little later than a fork does.
+    """
     for sight in sights[:3]:
-        there = steady(lab, test, clock=sight.at or sight.conditions.clock)
-        if there is not None and there[0] is red:
-            return there[1]
+        began = sight.at or sight.conditions.clock or lab.clock
+        for moment in dict.fromkeys((float(int(began)), began)):
+            there = steady(lab, test, clock=moment)
+            if there is not None and there[0] is red:
+                return there[1]
     return None
 
 
@@ -133,7 +138,9 @@ def _hours_in_words(hours: Sequence[bool]) -> str:
 
 def chance(lab: Lab, test: str) -> FlakyRecord | None:
     """Another seed, the same seed: who decides?"""
-    seen = [s for s in lab.table.of(test, "suite", "alone", "chance") if s.conditions.seed is not None]
+    seen = [
+        s for s in lab.table.of(test, "suite", "alone", "chance", "plain") if s.conditions.seed is not None
+    ]
     for sight in _one_of_each(seen, lab.table.red(test, "alone")):
         seed, entropy = sight.conditions.seed, sight.conditions.entropy
         both = steady(lab, test, seed=seed, entropy=entropy)

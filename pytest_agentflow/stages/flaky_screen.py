@@ -5,14 +5,15 @@ The cheap experiments, on the whole suite at once. A flip here is a suspicion; `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pytest_agentflow.core.executions import Job
-from pytest_agentflow.core.flaky_causes import CHANCE_USES
+from pytest_agentflow.core.flaky_causes import CHANCE_USES, CLOCK_USES
 from pytest_agentflow.core.flaky_table import Sight
 from pytest_agentflow.stages.flaky_arms import (
     CLOCK_FIRST,
     CLOCK_POINTS,
+    MOMENTS,
     clocks,
     hashes,
     load,
@@ -27,6 +28,7 @@ PART = 200  # tests of an order where the whole suite does not fit
 ALONE, ORDERS = "each test alone", "permuted orders"  # what is not reached is said under these names
 CHANCE_FIRST, CHANCE_ROUNDS = 3, 24
 MOST_CHANCE = 300  # runs that show p = 0.01 with 95 % confidence
+PLAIN = 20  # runs with clock and seeds by lot
 BATCH = 10  # seeds that a test is run with in one process
 
 
@@ -43,13 +45,13 @@ def screen(lab: Lab) -> None:
     alone(lab)
     orders(lab)
     chance(lab, 0, CHANCE_FIRST)
+    clocks(lab, CLOCK_FIRST)  # ahead of the hash seeds, whose processes can take a short budget whole
     pairs(lab)
     hashes(lab)
     zones(lab)
-    clocks(lab, 0, CLOCK_FIRST)
     load(lab)
     chance(lab, CHANCE_FIRST, CHANCE_ROUNDS)
-    clocks(lab, CLOCK_FIRST, CLOCK_POINTS)
+    clocks(lab, CLOCK_POINTS)
 
 
 def _probe(lab: Lab) -> list[Sight]:
@@ -101,23 +103,30 @@ def orders(lab: Lab) -> None:
             lab.whole(order, "order")
 
 
-def unscreened(lab: Lab) -> bool:
-    """Whether the screening's share of the budget ended before every test was run alone, and in every order."""
-    return ALONE in lab.skipped or ORDERS in lab.skipped
+def screen_on(lab: Lab) -> Iterator[None]:
+    """What the screening's share of the budget did not reach, a part at a time, as far as the rest goes.
+
+    A suite of thousands with few suspects leaves much of it, and so do hash seeds where a process takes long to start.
+    """
+    for name, part in ((MOMENTS, _moments), (ALONE, alone), (ORDERS, _parts)):
+        if name in lab.skipped:
+            if name != ORDERS:  # parts are not all of it
+                lab.skipped.remove(name)
+            part(lab)
+            yield
 
 
-def screen_on(lab: Lab) -> None:
-    """What is `unscreened`, as far as the rest goes: a suite of thousands with few suspects leaves much of it."""
-    if ALONE in lab.skipped:
-        lab.skipped.remove(ALONE)
-        alone(lab)
-    if ORDERS in lab.skipped:
-        lab.progress("parts of the suite, permuted")
-        mixed = lab.random.sample(lab.tests, len(lab.tests))
-        for first in range(0, len(mixed), PART):
-            if not lab.left(PART):
-                return
-            lab.whole(mixed[first : first + PART], "order")
+def _moments(lab: Lab) -> None:
+    clocks(lab, CLOCK_POINTS)
+
+
+def _parts(lab: Lab) -> None:
+    lab.progress("parts of the suite, permuted")
+    mixed = lab.random.sample(lab.tests, len(lab.tests))
+    for first in range(0, len(mixed), PART):
+        if not lab.left(PART):
+            return
+        lab.whole(mixed[first : first + PART], "order")
 
 
 def chance(lab: Lab, first: int, last: int) -> None:
@@ -130,7 +139,7 @@ def chance(lab: Lab, first: int, last: int) -> None:
 
 
 def spend_the_rest(lab: Lab) -> None:
-    """What the budget leaves goes to tests that lean on chance and have shown one verdict only."""
+    """What the budget leaves goes to tests that lean on chance and have shown one verdict only, then to plain runs."""
     lab.progress("what is left of the budget: tests that lean on chance")
     for _ in range(MOST_CHANCE // BATCH):
         for test in [t for t in lab.users(CHANCE_USES) if len(lab.table.verdicts(t)) < 2]:
@@ -144,3 +153,14 @@ def spend_the_rest(lab: Lab) -> None:
             own = batch if repeatable else batch[:1]
             seeds, streams = zip(*own, strict=True)
             lab.run([lab.job((test,) * len(own), "chance", seed=seeds, entropy=streams)])
+    _plainly(lab)
+
+
+def _plainly(lab: Lab) -> None:
+    """Runs that move clock and seeds together, for tests that lean on either: one thing at a time is no sample of both."""
+    lab.progress("plain runs of tests that lean on the clock or on chance")
+    for _ in range(PLAIN):
+        open_ = [t for t in lab.users(CLOCK_USES | CHANCE_USES) if len(lab.table.verdicts(t)) < 2]
+        if not open_ or not lab.left(len(open_)):
+            return
+        lab.run([lab.plain(open_, "plain")])

@@ -16,7 +16,7 @@ from pytest_agentflow.core.triage_budget import Budget
 from pytest_agentflow.stages.flaky_diagnose import diagnose, suspects
 from pytest_agentflow.stages.flaky_lab import Lab
 from pytest_agentflow.stages.flaky_order import complete
-from pytest_agentflow.stages.flaky_screen import screen, screen_on, spend_the_rest, unscreened
+from pytest_agentflow.stages.flaky_screen import screen, screen_on, spend_the_rest
 
 TIMELINE = 160  # runs shown per flaky test
 # Plain runs per flaky test, apart from those that looked for failures: what the budget allows.
@@ -56,8 +56,7 @@ def run_triage(
         lab.share = DIAGNOSIS
         records = complete(lab, _diagnosed(lab, ()))
         lab.share, lab.kept = SCREENING_ON, FEWEST * len(_measurable(records))
-        if unscreened(lab):
-            screen_on(lab)
+        for _ in screen_on(lab):
             records += complete(lab, _diagnosed(lab, records))
         lab.share = SEARCHING
         spend_the_rest(lab)
@@ -146,9 +145,9 @@ def report(lab: Lab, records: Sequence[FlakyRecord]) -> TriageReport:
         state = "failing" if sights and red == len(sights) else "unclear" if red else "no flip seen"
         if test in lab.killers:
             state = f"ends the process: {lab.killers[test]}"
-        lines.append(
-            TestLine(test, state, len(sights), red, bound_without_failure(len(sights)) if not red else 1.0)
-        )
+        samples = lab.table.samples(test, sights)
+        bound = bound_without_failure(samples) if not red else 1.0
+        lines.append(TestLine(test, state, len(sights), red, bound, samples, lab.table.held(test)))
     return TriageReport(
         tests=len(lab.tests),
         records=tuple(sorted(records, key=lambda r: (-r.low, r.category, r.nodeid))),

@@ -14,9 +14,10 @@ from pytest_agentflow.core.model import Outcome, TestResult
 
 
 def report(path: Path, commit: str, day: int, cases: str) -> None:
+    named = f'<properties><property name="commit" value="{commit}"/></properties>' if commit else ""
     path.write_text(
-        f'<testsuites><testsuite name="pytest" timestamp="2026-09-{day:02d}T08:00:00+00:00"><properties>'
-        f'<property name="commit" value="{commit}"/></properties>{cases}</testsuite></testsuites>'
+        f'<testsuites><testsuite name="pytest" timestamp="2026-09-{day:02d}T08:00:00+00:00">'
+        f"{named}{cases}</testsuite></testsuites>"
     )
 
 
@@ -41,6 +42,44 @@ def test_flaky_tests_are_ranked_and_a_retry_is_no_test(
     assert main(["triage", "--json", str(tmp_path)]) == 1
     data = json.loads(capsys.readouterr().out)
     assert [t["nodeid"].rpartition("::")[2] for t in data["flaky"]] == ["test_often", "test_rare"]
+
+
+def test_both_verdicts_without_a_commit_are_unexplained_and_the_output_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day in range(1, 5):
+        report(tmp_path / f"{day}.xml", "", day, case("test_fine") + case("test_torn", red=day == 2))
+    assert main(["triage", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "4 runs of 2 tests: 0 flaky tests, 1 unexplained flip" in out
+    assert "4 of 4 runs name no commit" in out
+    assert "? tests.test_a::test_torn  fails 1 of 4" in out
+    assert "--commit SHA" in out
+    assert "`commit`" in out
+    assert main(["triage", "--json", str(tmp_path)]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["flaky"], data["runs_without_commit"]) == ([], 4)
+    assert [t["nodeid"] for t in data["unexplained"]] == ["tests.test_a::test_torn"]
+
+
+def test_reports_that_name_no_commit_are_of_the_one_that_the_caller_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day in range(1, 5):
+        report(tmp_path / f"{day}.xml", "", day, case("test_torn", red=day == 2))
+    assert main(["triage", "--commit", "c1", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "1 flaky test\n" in out
+    assert "both verdicts on 1 commit" in out
+
+
+def test_a_commit_that_a_report_names_is_not_overruled_and_explains_the_other_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day, commit in enumerate(("c1", "c2", "c1"), 1):
+        report(tmp_path / f"{day}.xml", commit, day, case("test_x", red=commit == "c2"))
+    assert main(["triage", "--commit", "c1", str(tmp_path)]) == 0
+    assert "0 flaky tests\n" in capsys.readouterr().out
 
 
 def test_attempts_of_rerunfailures_are_attempts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from lean import ADDOPTS
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.core.flaky import Category
 from pytest_agentflow.core.flaky_report import TriageReport
+from pytest_agentflow.core.flaky_stats import bound_without_failure
 from pytest_agentflow.core.triage_budget import Budget
 from pytest_agentflow.report import triage_files, triage_html, triage_json, triage_markdown, triage_terminal
 from pytest_agentflow.stages.flaky_triage import run_triage
@@ -122,6 +124,35 @@ def test_killers_hangs_and_side_effects_neither_crash_nor_outlast_the_budget(tmp
     assert time.monotonic() - began < 40
     assert sum("ends the process" in note for note in report.notes) == 2
     assert not report.records
+
+
+PARITY = """
+import time
+def test_even():
+    assert int(time.time()) % 2 == 0
+def test_total():
+    assert sum([1, 2]) == 3
+"""
+
+
+def test_the_parity_of_a_second_is_found_and_its_reproducer_fails(tmp_path: Path) -> None:
+    report = triage(tmp_path, {"test_parity.py": PARITY}, Budget(per_test=60))
+    [record] = report.records
+    assert record.category is Category.CLOCK_WINDOW
+    assert 0 < record.failures < record.runs
+    command = record.reproducer.replace("python -m", f"{sys.executable} -m", 1)
+    env = {"PATH": os.environ["PATH"], "PYTEST_ADDOPTS": ADDOPTS}
+    done = subprocess.run(command, shell=True, cwd=tmp_path / "tree", env=env, check=False, timeout=60)
+    assert done.returncode == 1
+
+
+def test_no_rate_is_claimed_for_a_clock_that_was_hardly_moved(tmp_path: Path) -> None:
+    report = triage(tmp_path, {"test_parity.py": PARITY.replace("% 2 == 0", "> 9")}, Budget(per_test=12))
+    lines = {line.nodeid.partition("::")[2]: line for line in report.others}
+    assert (lines["test_even"].held, lines["test_total"].held) == (("the clock",), ())
+    assert lines["test_even"].samples < lines["test_even"].runs
+    assert lines["test_even"].bound == bound_without_failure(lines["test_even"].samples)
+    assert "1 test that may hang on the clock showed no flip" in triage_terminal.summary(report)
 
 
 def test_what_the_budget_did_not_reach_is_said(tmp_path: Path) -> None:
