@@ -134,9 +134,11 @@ def _of_batch(job: Job, m: Message, clean: bool, share: float, died_of_cpu: bool
         return replace(lost(), killed="invalid")
     if m.get("outcome") == Outcome.TIMEOUT or ("begun" in m and "outcome" not in m and died_of_cpu):
         hung = {test: Outcome.TIMEOUT}
-        return WarmVerdict(hung, {}, BATCH, False, clean, killed="cpu", cpu=m.get("cpu", share))
+        why = m.get("stale", "")
+        return WarmVerdict(hung, {}, BATCH, False, clean, killed="cpu", cpu=m.get("cpu", share), why=why)
     if "outcome" in m:
         seen = {test: Outcome(m["outcome"])}
         took = {test: m["cpu"]}
-        return WarmVerdict(seen, {test: m["message"]}, BATCH, False, clean, took, "", share)
+        said = {test: m["message"]}
+        return WarmVerdict(seen, said, BATCH, False, clean, took, "", share, why=m.get("stale", ""))
     return replace(lost(m.get("refused", "")), cpu=share)

@@ -29,6 +29,7 @@ from pytest_agentflow.child.recompile import (
     walk,
 )
 
+ALREADY_RAN = "it already ran while the session was collected"
 KINDS = 0x20 | 0x80 | 0x100 | 0x200  # generator, coroutine, iterable coroutine, asynchronous generator
 
 
@@ -38,6 +39,8 @@ class Swaps:
 
     codes: list[tuple[FunctionType, CodeType]] = field(default_factory=list)
     bells: int = 0
+    allows_stale: bool = False
+    stale: str = ""  # why the session may hold what the old code left behind
 
     def apply(self) -> Swaps:
         """Put the new code in place; returns what puts the old code back."""
@@ -85,9 +88,12 @@ class LiveCode:
     def loaded(self, path: str) -> bool:
         return path in self._functions
 
-    def plan(self, files: Mapping[str, Delta]) -> Swaps:
-        """Which live functions get which code, decided without touching any of them."""
-        swaps = Swaps()
+    def plan(self, files: Mapping[str, Delta], *, stale: bool = False) -> Swaps:
+        """Which live functions get which code, decided without touching any of them.
+
+        With `stale`, functions that already ran are exchanged too, and the plan says so: what they left behind is old.
+        """
+        swaps = Swaps(allows_stale=stale)
         for path, delta in files.items():
             if path in self._read:
                 raise Refused("its source text was read while the session was collected")
@@ -120,7 +126,7 @@ class LiveCode:
             ast.parse("".join([*base.lines[: function.top - 1], *lines, *base.lines[function.end :]]))
             raise Refused("the edit reaches beyond the function") from None
         swaps.bells += len(hunks)
-        for was, now in self._pairs(base.path, old, plain, belled):
+        for was, now in self._pairs(base.path, old, plain, belled, swaps):
             for target in live:
                 if target.__code__ == was:
                     if target.__code__.co_freevars != now.co_freevars:
@@ -129,7 +135,7 @@ class LiveCode:
                     swaps.codes.append((target, code))
 
     def _pairs(
-        self, path: str, old: CodeType, plain: CodeType, belled: CodeType
+        self, path: str, old: CodeType, plain: CodeType, belled: CodeType, swaps: Swaps
     ) -> Iterator[tuple[CodeType, CodeType]]:
         """Old and new code objects that belong together, the function itself first, then what lives inside it."""
         ran, suspended = self._ran[path], self._suspended[path]
@@ -138,7 +144,9 @@ class LiveCode:
         inside = {c for inner in nested(old) for c in walk(inner)}
         lives_inside = any(f.__code__ in inside for f in self._functions[path])
         if (old in ran or lives_inside) and own_part(old) != own_part(plain):
-            raise Refused("it already ran while the session was collected")
+            if lives_inside or not swaps.allows_stale:
+                raise Refused(ALREADY_RAN)
+            swaps.stale = ALREADY_RAN
         if old.co_name[0] != "<" and docstring(old) != docstring(plain):
             raise Refused("the edit changes a docstring, which is kept outside of the code")
         if (old.co_flags ^ plain.co_flags) & KINDS:
@@ -150,7 +158,7 @@ class LiveCode:
                 raise Refused("functions inside it changed while some of them live")
             return
         for triple in zip(was, now, rung, strict=True):
-            yield from self._pairs(path, *triple)
+            yield from self._pairs(path, *triple, swaps)
 
 
 def _frame_code(thing: Any) -> CodeType:

@@ -1,6 +1,7 @@
 """How are many candidates held against one failing test in one process, for screening out only?
 
-Whoever passes is tried again in a process of its own. State may leak from one candidate to the next, so the last run is the
+Whoever passes is tried again in a process of its own, and so may be who fails after an exchange of code that had run during
+collection: what that code left behind is old, and the outcome says so. State may leak from one candidate to the next, so the last run is the
 base's again: when it does not fail as it did, nothing that was said here counts. Where the test is a plain function it is
 called without the protocol of pytest around it, once that has been seen to fail in the same words.
 """
@@ -88,7 +89,8 @@ def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runne
         bare = plain_call(item, request["expect"], alarm)
         for n, files in enumerate([*request["batch"], {}]):
             try:
-                undo = live.plan(files).apply()
+                planned = live.plan(files, stale=True)
+                undo = planned.apply()
             except SyntaxError as error:
                 say({"c": n, "invalid": str(error)})
                 continue
@@ -101,7 +103,8 @@ def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runne
             outcome, message = bare.call(alarm) if bare else in_protocol(item, runner, alarm)
             took = time.process_time() - began
             undo.apply()
-            say({"c": n, "outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]}, KEPT)
+            told = {"outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]}
+            say({"c": n, **told, "stale": planned.stale}, KEPT)
     say({"done": True})
 
 

@@ -145,12 +145,13 @@ class Search:
         for edit in edits:
             by_path.setdefault(edit.path, []).append(edit)
         forms = tuple(normal_form(self.sources[path], *group) for path, group in sorted(by_path.items()))
-        key = (forms, proposal.patience, proposal.probe)
+        key = (forms, proposal.patience, proposal.probe, proposal.anew)
         if None in forms or key in self._seen:
             return None
         self._seen.add(key)
         files = apply(self.sources, edits)
-        return Trial(edits, proposal.cost, files, len(self._seen), proposal.patience, proposal.probe)
+        how = proposal.patience, proposal.probe, proposal.anew
+        return Trial(edits, proposal.cost, files, len(self._seen), *how)
 
     def _imported_anew(self, edits: tuple[Edit, ...]) -> bool:
         """Whether there is nothing to swap: an edit lies outside of function bodies, or in one that ran at import."""
@@ -174,6 +175,9 @@ class Search:
         for trial in screening.refused:
             if trial.probe is not None and trial.probe + 1 < len(screening.probes) and len(trial.edits) == 1:
                 frontier.again_on(trial, trial.probe + 1)
+        for trial in screening.stale:
+            frontier.again_anew(trial)
+        screening.stale.clear()
         screening.slow.clear()
         screening.refused.clear()
 

@@ -36,6 +36,7 @@ class Proposal:
     edits: tuple[Edit, ...]
     patience: float = 1.0
     probe: int | None = 0  # None: no target refuses it, so that none needs asking
+    anew: bool = False
 
 
 class Frontier:
@@ -113,6 +114,12 @@ class Frontier:
     def again_on(self, trial: Trial, probe: int) -> None:
         """What one target refused may still flip another."""
         self._add(iter([Proposal(trial.cost + OTHER_TARGET, trial.edits, probe=probe)]))
+
+    def again_anew(self, trial: Trial) -> None:
+        """It was refused beside what the old code had left behind at import, which takes long to make anew."""
+        self._push(
+            trial.cost + self._later, Proposal(trial.cost, trial.edits, anew=True), iter(()), put_off=True
+        )
 
     def again_slowly(self, trial: Trial, flipped: bool) -> None:
         """Nothing failed, the time ran out: a right answer may be slow."""

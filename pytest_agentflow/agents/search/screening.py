@@ -30,6 +30,7 @@ class Trial:
     place: int = 0
     patience: float = 1.0  # times the usual time limits
     probe: int | None = 0  # which of the probing targets it is asked first; None where each would let it pass
+    anew: bool = False  # not together with others: a batch refused it beside what old code had left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Screening:
     plausible: list[Trial] = field(default_factory=list)
     near: list[NearMiss] = field(default_factory=list)
     slow: list[tuple[Trial, bool]] = field(default_factory=list)  # with whether it flipped anything in time
+    stale: list[Trial] = field(default_factory=list)  # refused beside what the old code had left behind
     refused: list[Trial] = field(default_factory=list)  # by a probe, which says nothing about other targets
     counted: list[tuple[Trial, int]] = field(default_factory=list)  # with how many guards they break
     anew: list[Edit] = field(default_factory=list)  # that could not be swapped, by themselves
@@ -95,8 +97,9 @@ class Screening:
 
     def offer(self, trial: Trial) -> None:
         """Try a candidate: together with others in one process first, where that has been shown to tell the truth."""
-        self.tried += trial.patience == 1.0 and not trial.probe
-        if not self.probes or trial.patience > 1.0 or trial.probe is None:
+        alone = trial.patience > 1.0 or trial.probe is None or trial.anew
+        self.tried += trial.patience == 1.0 and not trial.probe and not trial.anew
+        if not self.probes or alone:
             self.submit(trial)
             return
         waiting = self._waiting.setdefault(trial.probe, [])
@@ -145,7 +148,7 @@ class Screening:
         self.modes[verdict.mode] += 1
         if verdict.why:
             self.why[verdict.why] += 1
-        if verdict.mode != self.mode and len(trial.edits) == 1 and stage != "batch":
+        if verdict.mode != self.mode and len(trial.edits) == 1 and not self.probes:
             self.anew.extend(trial.edits)
         if verdict.killed == "invalid":
             return
@@ -172,6 +175,8 @@ class Screening:
             self.submit(trial)
         else:
             self.refused.append(trial)
+            if verdict.why:
+                self.stale.append(trial)
 
     def _green(self, job: Job, trial: Trial, stage: str, verdict: WarmVerdict) -> None:
         if stage == "targets" and not verdict.rung and verdict.mode != "cold":
