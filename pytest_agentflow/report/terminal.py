@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from pytest_agentflow.core.model import FindingStatus, Spend
 from pytest_agentflow.report.model import AttemptReport, Rate, Round, RunReport, TargetReport, TargetState
@@ -55,8 +55,11 @@ def summary(report: RunReport, paper: Paper, transcript: str = "") -> str:
         elif report.targets:
             lines += [paper.rule("targets", "bold"), *_targets(report, paper)]
         lines += [paper.rule("agentflow", "bold"), *_facts(report, transcript)]
-    elif not report.finished:
-        lines.append(f"resume with: {resume_command(report)}")
+    else:
+        if paper.verbose == -1 and report.targets and not is_plan(report):
+            lines += [*_units(report, paper), *_whereabouts(report, transcript)]
+        if not report.finished:
+            lines.append(f"resume with: {resume_command(report)}")
     return "\n".join([*lines, _verdict_line(report, paper)])
 
 
@@ -94,6 +97,29 @@ def _targets(report: RunReport, paper: Paper) -> Iterator[str]:
             yield f"{paper.paint(state.upper(), STYLE[state])} {visible(row.nodeid)}{_why(row, report, paper)}"
         if len(listed) > len(shown):
             yield f"... {len(listed) - len(shown)} more {state}; all of them with -v and in the transcript"
+
+
+def _units(report: RunReport, paper: Paper) -> Iterator[str]:
+    """`-q`: one line for tests that ended alike, by the same attempt and for the same reason."""
+    for state, rows in groupby(report.targets, key=lambda t: t.state):
+        alike: dict[str, list[str]] = {}
+        for row in rows:
+            alike.setdefault(_why(row, report, paper), []).append(visible(row.nodeid))
+        for why, (first, *more) in islice(alike.items(), SHOWN_PER_STATE):
+            others = f" and {len(more)} more" if more else ""
+            yield f"{paper.paint(state.upper(), STYLE[state])} {first}{others}{why}"
+        if len(alike) > SHOWN_PER_STATE:
+            left = sum(len(tests) for tests in islice(alike.values(), SHOWN_PER_STATE, None))
+            yield f"... {left} more {state}; all of them in the transcript"
+
+
+def _whereabouts(report: RunReport, transcript: str) -> Iterator[str]:
+    """`-q`: one line on where the patches and the story of the run are, and how to take them back."""
+    words = [f"patches: {patches}"] if (patches := delivered_words(report)) else []
+    words += [f"undo with: {undo_command(report)}"] if report.delivered.how == "tree" else []
+    words += [f"transcript: {visible(transcript)}"] if transcript else []
+    if words:
+        yield "; ".join(words)
 
 
 def _why(row: TargetReport, report: RunReport, paper: Paper) -> str:
@@ -172,6 +198,11 @@ def delivered_words(report: RunReport) -> str:
 def resume_command(report: RunReport) -> str:
     """The command that goes on where the run stopped."""
     return f"pytest --agent-resume {visible(report.run)}"
+
+
+def undo_command(report: RunReport) -> str:
+    """The command that takes the run's changes out of the working tree again."""
+    return f"agentflow undo {visible(report.run)}"
 
 
 def _verdict_line(report: RunReport, paper: Paper) -> str:
