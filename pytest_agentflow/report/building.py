@@ -98,6 +98,7 @@ def _round(number: int, said: Mapping[str, Mapping[str, Any]]) -> Round:
         selected=int(observed.get("selected", 0)),
         counts=dict(observed.get("counts") or {}),
         failing=_texts(observed.get("failing")),
+        others_failing=_texts(observed.get("others_failing")),
         duration=float(observed.get("duration") or 0.0),
         targets=_texts(triaged.get("targets")),
         flaky=_set_aside(triaged.get("flaky")),

@@ -24,6 +24,7 @@ STYLE = {
 }
 FINDING_STYLE = {FindingStatus.OK: "green", FindingStatus.NA: "dim", FindingStatus.WEAK: "yellow"}
 SHOWN_PER_STATE = 25
+OTHERS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def _rounds(report: RunReport, paper: Paper) -> Iterator[str]:
 def _round_words(r: Round, report: RunReport) -> str:
     tried = [a for a in report.attempts if a.id in r.attempts]
     words = [f"{len(r.failing)} failing"] if r.failing else []
+    words += [f"{count(len(r.others_failing), 'other')} red"] if r.others_failing else []
     words += [count(len(r.flaky), "flaky", "flaky")] if r.flaky else []
     words += [count(len(r.units), "unit")] if r.units else []
     words += [count(len(tried), "attempt")] if tried else []
@@ -114,12 +116,14 @@ def _units(report: RunReport, paper: Paper) -> Iterator[str]:
 
 
 def _whereabouts(report: RunReport, transcript: str) -> Iterator[str]:
-    """`-q`: one line on where the patches and the story of the run are, and how to take them back."""
+    """`-q`: where the patches and the story of the run are, how to take them back, and what else is red."""
     words = [f"patches: {patches}"] if (patches := delivered_words(report)) else []
     words += [f"undo with: {undo_command(report)}"] if report.delivered.how == "tree" else []
     words += [f"transcript: {visible(transcript)}"] if transcript else []
     if words:
         yield "; ".join(words)
+    if others := others_words(report):
+        yield others
 
 
 def _why(row: TargetReport, report: RunReport, paper: Paper) -> str:
@@ -151,6 +155,8 @@ def _facts(report: RunReport, transcript: str) -> Iterator[str]:
         yield f"sandbox:     {visible(report.sandbox)}"
     if words := delivered_words(report):
         yield f"patches:     {words}"
+    if words := others_words(report):
+        yield f"others:      {words}"
     if report.stop_reason:
         yield f"stopped:     {one_line(report.stop_reason)}"
     if transcript:
@@ -193,6 +199,18 @@ def delivered_words(report: RunReport) -> str:
     if delivered.reason:
         words += f" - {delivered.reason}" if words else delivered.reason
     return one_line(words)
+
+
+def others_words(report: RunReport) -> str:
+    """Red tests that were not selected: the rate counts them, and no attempt was sent after them."""
+    others = report.others_failing
+    if not others:
+        return ""
+    before = {n for r in report.rounds[:1] for n in r.others_failing}
+    still = "still " if before.issuperset(others) else ""
+    shown = ", ".join(others[:OTHERS_SHOWN]) + (", …" if len(others) > OTHERS_SHOWN else "")
+    tests, are = count(len(others), "test"), "is" if len(others) == 1 else "are"
+    return one_line(f"{tests} outside of the selection {are} {still}red: {shown}")
 
 
 def resume_command(report: RunReport) -> str:

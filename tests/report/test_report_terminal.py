@@ -142,3 +142,28 @@ def test_patches_accepted_before_an_interruption_are_not_called_delivered() -> N
     events, attempts = repaired()
     text = summary(build(events[:-1], attempts), Paper(120))
     assert "2 accepted patches, not delivered yet: the tree is unchanged" in text
+
+
+def subset(after: list[str]) -> RunReport:
+    """One selected test is fixed; two others were red before."""
+    j = Journal().say(0, "started", run="x")
+    j.say(
+        1, "observed", round=1, pass_rate=[7, 10], failing=["t.py::a"], others_failing=["u.py::b", "u.py::c"]
+    )
+    j.say(2, "observed", round=2, pass_rate=[8, 10], failing=[], others_failing=after)
+    return build(j.say(3, "reported", exit_code=0, stop_reason="converged").events, {})
+
+
+def test_red_tests_outside_of_the_selection_are_counted_and_named() -> None:
+    report = subset(["u.py::b", "u.py::c"])
+    text = summary(report, Paper(120))
+    assert "round 1   7/10   70.0 %  1 failing, 2 others red" in text
+    assert "round 2   8/10   80.0 %  2 others red" in text
+    words = "2 tests outside of the selection are still red: u.py::b, u.py::c"
+    assert f"others:      {words}" in text
+    assert words in summary(report, Paper(120, verbose=-1))
+
+
+def test_a_test_outside_of_the_selection_that_turned_red_is_not_called_still_red() -> None:
+    assert "1 test outside of the selection is red: u.py::d" in summary(subset(["u.py::d"]), Paper(120))
+    assert "outside" not in summary(subset([]), Paper(120))
