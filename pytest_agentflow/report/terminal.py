@@ -116,9 +116,10 @@ def _units(report: RunReport, paper: Paper) -> Iterator[str]:
 
 
 def _whereabouts(report: RunReport, transcript: str) -> Iterator[str]:
-    """`-q`: where the patches and the story of the run are, how to take them back, and what else is red."""
+    """`-q`: where the patches and the story of the run are, how to take them back, what ended the run, and what else is red."""
     words = [f"patches: {patches}"] if (patches := delivered_words(report)) else []
     words += [f"undo with: {undo_command(report)}"] if report.delivered.how == "tree" else []
+    words += [f"stopped: {one_line(report.stop_reason)}"] if report.exit_code == 1 else []
     words += [f"transcript: {visible(transcript)}"] if transcript else []
     if words:
         yield "; ".join(words)

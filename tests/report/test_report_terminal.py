@@ -62,7 +62,8 @@ def test_quiet_still_says_what_was_changed_what_was_not_and_where_it_is(report: 
     assert len(units) == 6, "one line for what one attempt fixed or could not fix"
     assert where == (
         "patches: in the working tree (2 files), branch agentflow/20261121-0145-k3; "
-        "undo with: agentflow undo 20261121-0145-k3; transcript: runs/x/transcript.html"
+        "undo with: agentflow undo 20261121-0145-k3; "
+        "stopped: stagnated: the same failures as in the round before; transcript: runs/x/transcript.html"
     )
     assert "89.3 % -> 93.9 %" in last
 
@@ -70,7 +71,10 @@ def test_quiet_still_says_what_was_changed_what_was_not_and_where_it_is(report: 
 def test_quiet_offers_no_undo_where_the_tree_was_not_touched(report: RunReport) -> None:
     kept = replace(report, delivered=Delivered("branch", "agentflow/b"))
     *_, where, _ = summary(kept, Paper(80, verbose=-1), "t.html").splitlines()
-    assert where == "patches: on their branch only, branch agentflow/b; transcript: t.html"
+    assert (
+        where
+        == "patches: on their branch only, branch agentflow/b; stopped: stagnated: the same failures as in the round before; transcript: t.html"
+    )
 
 
 def test_a_wide_quiet_run_is_cut_too(wide_report: RunReport) -> None:
