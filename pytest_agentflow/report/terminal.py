@@ -168,7 +168,9 @@ def _facts(report: RunReport, transcript: str) -> Iterator[str]:
 
 def run_spend_words(report: RunReport) -> str:
     """What the whole run cost."""
-    return f"{count(len(report.attempts), 'attempt')}, {spend_words(report.spend)}"
+    waiting = sum(a.began is None and not a.verdict for a in report.attempts)
+    begun = f" ({waiting} not begun)" if waiting else ""
+    return f"{count(len(report.attempts), 'attempt')}{begun}, {spend_words(report.spend)}"
 
 
 def spend_words(spend: Spend) -> str:
