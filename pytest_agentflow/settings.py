@@ -82,7 +82,14 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "agent-deadline", "value", None, "hard cap in wall-clock time for the run", "TIME", parse_duration
     ),
-    Option("agent-attempt-timeout", "value", 900.0, "wall-clock time of one attempt", "TIME", parse_duration),
+    Option(
+        "agent-attempt-timeout",
+        "value",
+        900.0,
+        "wall-clock time of one attempt; the search takes 90 s unless this is set, and at most 60 s before another agent",
+        "TIME",
+        parse_duration,
+    ),
     Option(
         "agent-suite-timeout",
         "value",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from pytest_agentflow.core.model import SourceUnit
@@ -36,3 +37,14 @@ def load(tree: Path, paths: Iterable[str]) -> dict[str, Source]:
 def units(tree: Path, path: str) -> tuple[SourceUnit, ...]:
     """The units of one file, `<module>` first."""
     return next((source.units for source in load(tree, [path]).values()), ())
+
+
+def texts(tree: Path) -> dict[str, str]:
+    """The Python files of a tree without its tests, as text; hidden directories are left out."""
+    found = {}
+    for file in sorted(tree.rglob("*.py")):
+        path = file.relative_to(tree).as_posix()
+        if not is_test_path(path) and not any(part.startswith(".") for part in path.split("/")):
+            with suppress(OSError):
+                found[path] = file.read_text(encoding="utf-8", errors="replace")
+    return found

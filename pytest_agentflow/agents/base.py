@@ -63,6 +63,7 @@ class Brief:
     scope: tuple[str, ...]  # globs that may be edited
     notes: Mapping[str, str] = field(default_factory=dict)  # AGENTS.md and the like: untrusted data, capped
     deadline: float = 900.0  # seconds this attempt may take, from now
+    limit: str = ""  # in words: what set the deadline of a search, and what raises it
     config: Mapping[str, Any] = field(default_factory=dict)  # the agent's own section of the configuration
 
 

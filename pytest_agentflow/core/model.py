@@ -145,6 +145,14 @@ class Observation:
         return tuple(n for n in self.selected if n in self.results and self.results[n].outcome.red)
 
     @property
+    def others_failing(self) -> tuple[str, ...]:
+        """Failing tests that the user did not select: nobody is sent after them, and nothing is green because of that."""
+        chosen = set(self.selected)
+        return tuple(
+            n for n in self.collected if n not in chosen and n in self.results and self.results[n].outcome.red
+        )
+
+    @property
     def passing(self) -> tuple[str, ...]:
         return tuple(
             n for n in self.collected if n in self.results and self.results[n].outcome is Outcome.PASSED

@@ -98,6 +98,7 @@ def _round(number: int, said: Mapping[str, Mapping[str, Any]]) -> Round:
         selected=int(observed.get("selected", 0)),
         counts=dict(observed.get("counts") or {}),
         failing=_texts(observed.get("failing")),
+        others_failing=_texts(observed.get("others_failing")),
         duration=float(observed.get("duration") or 0.0),
         targets=_texts(triaged.get("targets")),
         flaky=_set_aside(triaged.get("flaky")),
@@ -131,8 +132,13 @@ def _said_by_agents(events: Sequence[Event], kind: str, name: str) -> list[Any]:
 def _told_of_attempts(events: Sequence[Event], began: float) -> dict[str, dict[str, Any]]:
     """What the journal says of each attempt, in the order it first names them."""
     told: dict[str, dict[str, Any]] = defaultdict(dict)
+    last = began
     for event in events:
         data = event.get("data") or {}
+        if event.get("event") in ("interrupted", "resumed"):  # a killed controller journals no interruption
+            at = float(event.get("t", last)) if event.get("event") == "interrupted" else last
+            _cut_off(told, at - began)
+        last = float(event.get("t", last))
         for plan in data.get("attempts") or ():
             told[str(plan["id"])].update({**plan, "round": data.get("round", 0)})
         for commit in data.get("commits") or ():
@@ -146,15 +152,23 @@ def _told_of_attempts(events: Sequence[Event], began: float) -> dict[str, dict[s
                 data,
                 float(event.get("t", began)) - began,
             )
+    _cut_off(told, last - began)
     return told
+
+
+def _cut_off(told: Mapping[str, dict[str, Any]], now: float) -> None:
+    """Attempts under way at an interruption say no more: how long they had worked is known all the same."""
+    for attempt in told.values():
+        if attempt.pop("running", False):
+            attempt["cut_off"] = attempt.get("cut_off", 0.0) + max(0.0, now - attempt["began"])
 
 
 def _hear(attempt: dict[str, Any], kind: str, data: Mapping[str, Any], after: float) -> None:
     """One event about one attempt; a second dispatch (after a resume) starts it anew."""
     if kind == "dispatched":
-        attempt.update({**data, "began": after, "ended": None})
+        attempt.update({**data, "began": after, "ended": None, "running": True})
     elif kind == "verified":
-        attempt.update({**data, "ended": after})
+        attempt.update({**data, "ended": after, "running": False})
     elif kind == "minimised" and data.get("dropped"):
         attempt.update({name: data[name] for name in _JUDGED_AGAIN})
         attempt["left_out"] = _left_out(data)
@@ -190,7 +204,7 @@ def _attempt(
         verdict=str(told.get("verdict", "")),
         reason=str(told.get("reason", "")),
         findings=tuple(_finding(f) for f in told.get("findings") or ()),
-        spend=_with_charges(_spend(told.get("spend")), charged),
+        spend=_with_charges(_spend(told.get("spend")) + Spend(seconds=told.get("cut_off", 0.0)), charged),
         paths=_texts(told.get("patch_paths")),
         lines_changed=int(told.get("lines_changed") or 0),
         patch=str((told.get("left_out") and directory.get("minimised")) or directory.get("patch") or ""),

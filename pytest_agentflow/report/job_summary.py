@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_agentflow.report.model import RunReport
-from pytest_agentflow.report.terminal import delivered_words, resume_command, run_spend_words
+from pytest_agentflow.report.terminal import delivered_words, others_words, resume_command, run_spend_words
 from pytest_agentflow.report.text import count, one_line, percent, seconds
 from pytest_agentflow.report.transcript_markdown import code, escape, table
 
@@ -33,6 +33,7 @@ def _facts(report: RunReport) -> str:
             if before and after
             else "",
         ),
+        ("not selected", escape(others_words(report))),
         ("stopped", escape(one_line(report.stop_reason)) or "not said"),
         ("exit code", "none: the run did not finish" if report.exit_code is None else str(report.exit_code)),
         ("took", f"{seconds(report.duration)}; {escape(run_spend_words(report))}"),

@@ -1,7 +1,7 @@
 """What does the user see while the loop runs?
 
 A terminal gets finished stages as lines and, below them, one moving line for the stage and one per running attempt.
-A log gets plain lines. `-q` gets nothing.
+A log gets plain lines. `-q` gets nothing until the summary.
 """
 
 from __future__ import annotations

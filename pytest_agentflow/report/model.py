@@ -83,6 +83,7 @@ class Round:
     selected: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     failing: tuple[str, ...] = ()
+    others_failing: tuple[str, ...] = ()  # outside of the user's selection
     duration: float = 0.0
     targets: tuple[str, ...] = ()
     flaky: tuple[SetAside, ...] = ()
@@ -194,6 +195,12 @@ class RunReport:
 
     def attempt(self, attempt_id: str) -> AttemptReport | None:
         return next((a for a in self.attempts if a.id == attempt_id), None)
+
+    @property
+    def others_failing(self) -> tuple[str, ...]:
+        """Tests outside of the selection that were red when the suite was last measured."""
+        measured = [r for r in self.rounds if r.rate.total]
+        return measured[-1].others_failing if measured else ()
 
     def count(self, *states: TargetState) -> int:
         return sum(t.state in states for t in self.targets)

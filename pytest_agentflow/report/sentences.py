@@ -36,8 +36,10 @@ def _started(data: Data) -> str:
 def _observed(data: Data) -> str:
     rate = rate_from(data.get("pass_rate"))
     passed = f"{rate.passed}/{rate.total} pass, {percent(rate.passed, rate.total)}" if rate else "no rate"
-    failing = len(data.get("failing") or ())
-    return f"{_round(data)}observe: {passed}, {failing} failing, {seconds(float(data.get('duration') or 0))}"
+    failing = f"{len(data.get('failing') or ())} failing"
+    if others := len(data.get("others_failing") or ()):  # else "67/69 pass, 0 failing" hides two of them
+        failing = f"{len(data.get('failing') or ())} of the selected failing, {count(others, 'other')} red"
+    return f"{_round(data)}observe: {passed}, {failing}, {seconds(float(data.get('duration') or 0))}"
 
 
 def _triaged(data: Data) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from pytest_agentflow.core.model import FindingStatus, Spend
 from pytest_agentflow.report.model import AttemptReport, Rate, Round, RunReport, TargetReport, TargetState
@@ -24,6 +24,7 @@ STYLE = {
 }
 FINDING_STYLE = {FindingStatus.OK: "green", FindingStatus.NA: "dim", FindingStatus.WEAK: "yellow"}
 SHOWN_PER_STATE = 25
+OTHERS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,11 @@ def summary(report: RunReport, paper: Paper, transcript: str = "") -> str:
         elif report.targets:
             lines += [paper.rule("targets", "bold"), *_targets(report, paper)]
         lines += [paper.rule("agentflow", "bold"), *_facts(report, transcript)]
-    elif not report.finished:
-        lines.append(f"resume with: {resume_command(report)}")
+    else:
+        if paper.verbose == -1 and report.targets and not is_plan(report):
+            lines += [*_units(report, paper), *_whereabouts(report, transcript)]
+        if not report.finished:
+            lines.append(f"resume with: {resume_command(report)}")
     return "\n".join([*lines, _verdict_line(report, paper)])
 
 
@@ -78,6 +82,7 @@ def _rounds(report: RunReport, paper: Paper) -> Iterator[str]:
 def _round_words(r: Round, report: RunReport) -> str:
     tried = [a for a in report.attempts if a.id in r.attempts]
     words = [f"{len(r.failing)} failing"] if r.failing else []
+    words += [f"{count(len(r.others_failing), 'other')} red"] if r.others_failing else []
     words += [count(len(r.flaky), "flaky", "flaky")] if r.flaky else []
     words += [count(len(r.units), "unit")] if r.units else []
     words += [count(len(tried), "attempt")] if tried else []
@@ -94,6 +99,32 @@ def _targets(report: RunReport, paper: Paper) -> Iterator[str]:
             yield f"{paper.paint(state.upper(), STYLE[state])} {visible(row.nodeid)}{_why(row, report, paper)}"
         if len(listed) > len(shown):
             yield f"... {len(listed) - len(shown)} more {state}; all of them with -v and in the transcript"
+
+
+def _units(report: RunReport, paper: Paper) -> Iterator[str]:
+    """`-q`: one line for tests that ended alike, by the same attempt and for the same reason."""
+    for state, rows in groupby(report.targets, key=lambda t: t.state):
+        alike: dict[str, list[str]] = {}
+        for row in rows:
+            alike.setdefault(_why(row, report, paper), []).append(visible(row.nodeid))
+        for why, (first, *more) in islice(alike.items(), SHOWN_PER_STATE):
+            others = f" and {len(more)} more" if more else ""
+            yield f"{paper.paint(state.upper(), STYLE[state])} {first}{others}{why}"
+        if len(alike) > SHOWN_PER_STATE:
+            left = sum(len(tests) for tests in islice(alike.values(), SHOWN_PER_STATE, None))
+            yield f"... {left} more {state}; all of them in the transcript"
+
+
+def _whereabouts(report: RunReport, transcript: str) -> Iterator[str]:
+    """`-q`: where the patches and the story of the run are, how to take them back, what ended the run, and what else is red."""
+    words = [f"patches: {patches}"] if (patches := delivered_words(report)) else []
+    words += [f"undo with: {undo_command(report)}"] if report.delivered.how == "tree" else []
+    words += [f"stopped: {one_line(report.stop_reason)}"] if report.exit_code == 1 else []
+    words += [f"transcript: {visible(transcript)}"] if transcript else []
+    if words:
+        yield "; ".join(words)
+    if others := others_words(report):
+        yield others
 
 
 def _why(row: TargetReport, report: RunReport, paper: Paper) -> str:
@@ -125,6 +156,8 @@ def _facts(report: RunReport, transcript: str) -> Iterator[str]:
         yield f"sandbox:     {visible(report.sandbox)}"
     if words := delivered_words(report):
         yield f"patches:     {words}"
+    if words := others_words(report):
+        yield f"others:      {words}"
     if report.stop_reason:
         yield f"stopped:     {one_line(report.stop_reason)}"
     if transcript:
@@ -135,7 +168,9 @@ def _facts(report: RunReport, transcript: str) -> Iterator[str]:
 
 def run_spend_words(report: RunReport) -> str:
     """What the whole run cost."""
-    return f"{count(len(report.attempts), 'attempt')}, {spend_words(report.spend)}"
+    waiting = sum(a.began is None and not a.verdict for a in report.attempts)
+    begun = f" ({waiting} not begun)" if waiting else ""
+    return f"{count(len(report.attempts), 'attempt')}{begun}, {spend_words(report.spend)}"
 
 
 def spend_words(spend: Spend) -> str:
@@ -169,9 +204,26 @@ def delivered_words(report: RunReport) -> str:
     return one_line(words)
 
 
+def others_words(report: RunReport) -> str:
+    """Red tests that were not selected: the rate counts them, and no attempt was sent after them."""
+    others = report.others_failing
+    if not others:
+        return ""
+    before = {n for r in report.rounds[:1] for n in r.others_failing}
+    still = "still " if before.issuperset(others) else ""
+    shown = ", ".join(others[:OTHERS_SHOWN]) + (", …" if len(others) > OTHERS_SHOWN else "")
+    tests, are = count(len(others), "test"), "is" if len(others) == 1 else "are"
+    return one_line(f"{tests} outside of the selection {are} {still}red: {shown}")
+
+
 def resume_command(report: RunReport) -> str:
     """The command that goes on where the run stopped."""
     return f"pytest --agent-resume {visible(report.run)}"
+
+
+def undo_command(report: RunReport) -> str:
+    """The command that takes the run's changes out of the working tree again."""
+    return f"agentflow undo {visible(report.run)}"
 
 
 def _verdict_line(report: RunReport, paper: Paper) -> str:

@@ -14,7 +14,13 @@ import jinja2
 from pytest_agentflow import __version__
 from pytest_agentflow.report import pictures
 from pytest_agentflow.report.model import Rate, RunReport, TargetReport, TargetState
-from pytest_agentflow.report.terminal import delivered_words, resume_command, run_spend_words, spend_words
+from pytest_agentflow.report.terminal import (
+    delivered_words,
+    others_words,
+    resume_command,
+    run_spend_words,
+    spend_words,
+)
 from pytest_agentflow.report.text import count, diff_lines, one_line, percent, seconds, visible
 
 STATE_FAMILY = {
@@ -119,6 +125,7 @@ def _facts(report: RunReport) -> list[tuple[str, str, bool]]:
     rows = [
         ("command", report.command, True),
         ("patches", delivered_words(report), False),
+        ("not selected", others_words(report), False),
         ("spend", run_spend_words(report), False),
         ("head", f"{report.repository.get('head') or ''}{dirty}".strip(), True),
         ("python", report.python, False),

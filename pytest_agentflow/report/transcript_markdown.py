@@ -7,7 +7,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from pytest_agentflow.report.model import AttemptReport, Round, RunReport
-from pytest_agentflow.report.terminal import delivered_words, resume_command, run_spend_words, spend_words
+from pytest_agentflow.report.terminal import (
+    delivered_words,
+    others_words,
+    resume_command,
+    run_spend_words,
+    spend_words,
+)
 from pytest_agentflow.report.text import count, one_line, percent, seconds, visible
 
 
@@ -37,6 +43,7 @@ def _head(report: RunReport) -> str:
         ("duration", seconds(report.duration)),
         ("pass rate", rate),
         ("exit code", "none: the run did not finish" if report.exit_code is None else str(report.exit_code)),
+        ("not selected", others_words(report)),
         ("stopped", one_line(report.stop_reason) or "not said"),
         ("patches", delivered_words(report) or "none"),
         ("spend", run_spend_words(report)),

@@ -11,14 +11,16 @@ import shutil
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_agentflow.adapters import patches
+from pytest_agentflow.adapters import patches, units
 from pytest_agentflow.adapters.files import write_json
 from pytest_agentflow.agents import preflight, prompt, registry
 from pytest_agentflow.agents.base import AgentOutcome, Brief
 from pytest_agentflow.core import codec
+from pytest_agentflow.core.ahead import ahead, missing
 from pytest_agentflow.core.attempts import AttemptRecord, first_line
 from pytest_agentflow.core.evidence import Evidence
 from pytest_agentflow.core.model import Attempt, Patch, Spend, VerdictKind
@@ -72,6 +74,8 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
                 bench.record("context_cut", {"notes": left_out})
             report = agent.attempt(brief, bench)
             offered = offered_patches(lane, report, workspace)
+            if attempt.agent == "search" and not offered and report.outcome not in CUT_SHORT:
+                report = replace(report, message=_explained(brief, report.message))
         if not offered and report.outcome not in CUT_SHORT:
             offered = [NOTHING]
         chosen, evidence, judged = judge_candidates(lane, attempt, offered, scratch)
@@ -102,6 +106,15 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
         ruling=ruling,
     )
     return record, evidence
+
+
+def _explained(brief: Brief, message: str) -> str:
+    """A search says how many edits failed; where no edit could help, because tests are ahead of the code, that comes first."""
+    failures = [brief.failures[t] for t in brief.attempt.visible if t in brief.failures]
+    if len(failures) < len(brief.attempt.visible) or not missing(failures):
+        return message
+    words = ahead(failures, units.texts(brief.workspace))
+    return f"{words}; {message}" if words else message
 
 
 def _review(

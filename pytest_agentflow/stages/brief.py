@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_agentflow.agents.base import Brief
+from pytest_agentflow.agents.preflight import cascade_of
+from pytest_agentflow.core.limits import search_limit
 from pytest_agentflow.core.model import Attempt
 from pytest_agentflow.settings import Settings
 from pytest_agentflow.stages import flaky_targets
@@ -31,6 +33,7 @@ def brief_of(
         scope=lane.scope.globs,
         notes={**_context_notes(workspace, lane.settings.agent_context), **_flaky_notes(lane, attempt)},
         deadline=attempt.timeout,
+        limit=_limit(attempt, lane.settings),
         config={**config, "run_spec": lane.spec, "scratch": scratch},
     )
 
@@ -41,6 +44,14 @@ def hide(attempt: Attempt) -> Attempt:
     return replace(
         attempt, hidden_choose=(), hidden_judge=(), guards=tuple(g for g in attempt.guards if g not in hidden)
     )
+
+
+def _limit(attempt: Attempt, settings: Settings) -> str:
+    """Only the search has limits of its own; every other agent has the option's."""
+    if attempt.agent != "search":
+        return ""
+    cascade = cascade_of(settings.agent, settings.sections.get("agents", {}), settings.agent_model)
+    return search_limit(attempt.timeout, cascade, settings.agent_attempt_timeout)
 
 
 def _flaky_notes(lane: Lane, attempt: Attempt) -> dict[str, str]:

@@ -53,6 +53,7 @@ def summary(observation: Observation) -> dict[str, object]:
         "counts": dict(counts),
         "pass_rate": list(pass_rate(observation)),
         "failing": list(observation.failing),
+        "others_failing": list(observation.others_failing),
         "duration": round(observation.duration, 3),
         "coverage": observation.coverage,
     }

@@ -95,6 +95,8 @@ def test_the_selection_says_which_failures_are_targets_and_the_rest_stays_guarde
     assert done.code == 0, done
     text = (calc.top / "calc.py").read_text()
     assert "return a + a\n" in text and "return a - b\n" in text
+    assert "0 of the selected failing, " in done.out
+    assert "outside of the selection are still red: test_calc.py::test_add" in done.out
 
 
 def test_a_threshold_is_where_the_loop_stops(calc) -> None:

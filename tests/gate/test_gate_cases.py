@@ -250,8 +250,13 @@ def test_27_a_fixed_failure_asks_to_leave_the_baseline(bench: Bench) -> None:
     base = bench.baseline(many(5) | {A: "fail"})
     result = bench.gate(many(5), *base, "--new-only")
     assert result.code == 0
-    assert "drop it from the baseline" in result.out
+    assert "1 known failure passed: drop it from the baseline" in result.out
     assert bench.gate(many(5), *base, "--strict-baseline").code == 1
+
+
+def test_27_several_fixed_failures_are_asked_in_the_plural(bench: Bench) -> None:
+    base = bench.baseline(many(5) | {A: "fail", B: "fail"})
+    assert "2 known failures passed: drop them from the baseline" in bench.gate(many(5), *base).out
 
 
 def test_28_one_fixed_and_one_new_failure_do_not_cancel_out(bench: Bench) -> None:

@@ -118,3 +118,11 @@ def test_first_suspects_are_counted_by_file() -> None:
     assert sentence("localised", {"round": 1, "clusters": clusters}).endswith(
         "3 units, first suspects in 3 files"
     )
+
+
+def test_an_observation_of_a_selection_counts_the_red_tests_outside_of_it() -> None:
+    said = {"round": 2, "pass_rate": [67, 69], "failing": [], "others_failing": ["a", "b"], "duration": 1.0}
+    assert (
+        sentence("observed", said)
+        == "round 2 observe: 67/69 pass, 97.1 %, 0 of the selected failing, 2 others red, 1.0 s"
+    )

@@ -9,6 +9,7 @@ from report_journals import HOSTILE, Journal, repaired
 from pytest_agentflow.core.model import FindingStatus
 from pytest_agentflow.report.building import build
 from pytest_agentflow.report.model import Rate, RunReport, TargetState
+from pytest_agentflow.report.terminal import run_spend_words
 
 
 def state_of(report: RunReport, nodeid: str) -> tuple[TargetState, str]:
@@ -137,3 +138,26 @@ def test_a_wide_run_counts_every_target_once(wide_report: RunReport) -> None:
     states = Counter(t.state for t in wide_report.targets)
     assert sum(states.values()) == 300
     assert states[TargetState.FIXED] + states[TargetState.WEAK] == len(wide_report.rounds[0].integrated)
+
+
+def test_attempts_that_an_interruption_cut_off_count_the_seconds_up_to_it() -> None:
+    j = Journal().say(0, "started", run="x")
+    j.say(
+        1,
+        "planned",
+        round=1,
+        attempts=[{"id": f"r1-a{n}", "cluster": "c", "agent": "search"} for n in (1, 2, 3)],
+    )
+    j.say(2, "dispatched", attempt="r1-a1", lane=0).say(4, "dispatched", attempt="r1-a2", lane=1)
+    interrupted = j.say(64, "interrupted", reason="interrupted").events[:]
+    assert build(interrupted, {}).spend.seconds == 62 + 60
+    assert run_spend_words(build(interrupted, {})).startswith("3 attempts (1 not begun), 2 min 02 s in lanes")
+    j.say(900, "resumed").say(901, "dispatched", attempt="r1-a1", lane=0)
+    j.say(911, "verified", attempt="r1-a1", verdict="no_change", spend={"seconds": 10.0})
+    assert build(j.events, {}).spend.seconds == 62 + 60 + 10, "neither the pause nor anything twice"
+
+
+def test_attempts_of_a_controller_that_was_killed_count_until_its_last_word() -> None:
+    j = Journal().say(0, "started", run="x").say(2, "dispatched", attempt="r1-a1", lane=0)
+    j.say(7, "agent", attempt="r1-a1", kind="candidate").say(900, "resumed")
+    assert build(j.events, {}).spend.seconds == 5

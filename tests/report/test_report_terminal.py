@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from report_journals import Journal, repaired
 
 from pytest_agentflow.report.building import build
-from pytest_agentflow.report.model import RunReport
+from pytest_agentflow.report.model import Delivered, RunReport
 from pytest_agentflow.report.terminal import Paper, attempt, summary
 
 
@@ -51,8 +53,37 @@ def test_a_wide_run_is_cut_and_says_how_much_was_cut(wide_report: RunReport) -> 
     assert len(summary(wide_report, Paper(100, verbose=1)).splitlines()) > 300
 
 
-def test_quiet_leaves_one_line(report: RunReport) -> None:
-    assert len(summary(report, Paper(80, verbose=-1)).strip().splitlines()) == 1
+def test_quiet_still_says_what_was_changed_what_was_not_and_where_it_is(report: RunReport) -> None:
+    *units, where, last = (
+        summary(report, Paper(80, verbose=-1), "runs/x/transcript.html").strip().splitlines()
+    )
+    assert units[0] == "FIXED tests/test_tax.py::test_rate and 1 more - r1-a1 src/shop/tax.py (+1 -2)"
+    assert any(line.startswith("NO PATCH tests/test_io.py::test_read - r1-a3 regressed: ") for line in units)
+    assert len(units) == 6, "one line for what one attempt fixed or could not fix"
+    assert where == (
+        "patches: in the working tree (2 files), branch agentflow/20261121-0145-k3; "
+        "undo with: agentflow undo 20261121-0145-k3; "
+        "stopped: stagnated: the same failures as in the round before; transcript: runs/x/transcript.html"
+    )
+    assert "89.3 % -> 93.9 %" in last
+
+
+def test_quiet_offers_no_undo_where_the_tree_was_not_touched(report: RunReport) -> None:
+    kept = replace(report, delivered=Delivered("branch", "agentflow/b"))
+    *_, where, _ = summary(kept, Paper(80, verbose=-1), "t.html").splitlines()
+    assert (
+        where
+        == "patches: on their branch only, branch agentflow/b; stopped: stagnated: the same failures as in the round before; transcript: t.html"
+    )
+
+
+def test_a_wide_quiet_run_is_cut_too(wide_report: RunReport) -> None:
+    text = summary(wide_report, Paper(80, verbose=-1))
+    assert len(text.splitlines()) < 100 and "more no patch; all of them in the transcript" in text
+
+
+def test_twice_quiet_leaves_one_line(report: RunReport) -> None:
+    assert len(summary(report, Paper(80, verbose=-2)).strip().splitlines()) == 1
 
 
 def test_a_green_suite_says_nothing_to_fix() -> None:
@@ -115,3 +146,28 @@ def test_patches_accepted_before_an_interruption_are_not_called_delivered() -> N
     events, attempts = repaired()
     text = summary(build(events[:-1], attempts), Paper(120))
     assert "2 accepted patches, not delivered yet: the tree is unchanged" in text
+
+
+def subset(after: list[str]) -> RunReport:
+    """One selected test is fixed; two others were red before."""
+    j = Journal().say(0, "started", run="x")
+    j.say(
+        1, "observed", round=1, pass_rate=[7, 10], failing=["t.py::a"], others_failing=["u.py::b", "u.py::c"]
+    )
+    j.say(2, "observed", round=2, pass_rate=[8, 10], failing=[], others_failing=after)
+    return build(j.say(3, "reported", exit_code=0, stop_reason="converged").events, {})
+
+
+def test_red_tests_outside_of_the_selection_are_counted_and_named() -> None:
+    report = subset(["u.py::b", "u.py::c"])
+    text = summary(report, Paper(120))
+    assert "round 1   7/10   70.0 %  1 failing, 2 others red" in text
+    assert "round 2   8/10   80.0 %  2 others red" in text
+    words = "2 tests outside of the selection are still red: u.py::b, u.py::c"
+    assert f"others:      {words}" in text
+    assert words in summary(report, Paper(120, verbose=-1))
+
+
+def test_a_test_outside_of_the_selection_that_turned_red_is_not_called_still_red() -> None:
+    assert "1 test outside of the selection is red: u.py::d" in summary(subset(["u.py::d"]), Paper(120))
+    assert "outside" not in summary(subset([]), Paper(120))

@@ -27,6 +27,7 @@ from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
 from pytest_agentflow.agents.search.suspicion import line_scores
 from pytest_agentflow.agents.search.upgrade import deadline, in_scope, upgraded
 from pytest_agentflow.core.hints import Hint, hints_of
+from pytest_agentflow.core.limits import nothing_found
 from pytest_agentflow.core.model import Spend
 
 OFFERED = 5  # candidates handed to the oracle
@@ -286,7 +287,8 @@ class Search:
         outcome = {"cancelled": AgentOutcome.CANCELLED, "deadline": AgentOutcome.TIMED_OUT}.get(
             self.stopped, AgentOutcome.NO_CHANGE
         )
-        message = f"none of {screening.tried} candidates flips every target ({self.stopped})"
+        limit = self.brief.limit or f"{self.brief.deadline:g} s"
+        message = nothing_found(screening.tried, self.stopped, spend.seconds, limit)
         return AgentReport(outcome, message, spend, notes=self.notes)
 
 

@@ -97,7 +97,8 @@ def _reason(
     result: CellResult, rule: str, text: str, tests: Sequence[TestLine], level: Level = Level.BLOCK
 ) -> Reason:
     names = tuple(line.identity for line in tests)
-    words = text.format(n=len(names), s="" if len(names) == 1 else "s")
+    one = len(names) == 1
+    words = text.format(n=len(names), s="" if one else "s", them="it" if one else "them")
     first = f": {names[0]}" + (", …" if len(names) > 1 else "") if level is Level.BLOCK else ""
     return Reason(level, rule, words + first, names, result.cell)
 
@@ -195,7 +196,7 @@ def _notes(
         (Status.FLAKY, "flaky", "{n} flaky test{s}"),
         (Status.QUARANTINED, "quarantined", "{n} quarantined test{s} failed"),
         (Status.KNOWN_FAILURE, "known", "{n} known failure{s}"),
-        (Status.FIXED, "fixed", "{n} known failure{s} passed: drop it from the baseline"),
+        (Status.FIXED, "fixed", "{n} known failure{s} passed: drop {them} from the baseline"),
         (Status.UNEXPECTED_PASS, "unexpected-pass", "{n} test{s} marked as expected to fail passed"),
         (Status.MOVED, "moved", "{n} test{s} moved"),
         (Status.ACCEPTED, "accepted", "{n} removal{s} accepted by name"),
