@@ -91,7 +91,8 @@ class MarksEngine:
         # Both calls in one instruction: no thread marks between them.
         ran, _ = map(call, (MARKS.copy, MARKS.clear))
         taken: defaultdict[str, set[int]] = defaultdict(set)
-        for name, line in map(self._lines.__getitem__, ran or ()):
+        # A slot of another recorder, whose code runs on, is nobody's.
+        for name, line in filter(None, map(self._lines.get, ran or ())):
             taken[name].add(line)
         if self._tracer is not None:
             for name, lines in self._tracer.take().items():
