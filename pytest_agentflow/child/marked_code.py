@@ -1,7 +1,7 @@
 """What does a code object of Python 3.11 look like that marks each line as it begins?
 
-In front of an instruction at which the interpreter would report a line stands `marks[slot] = slot`: four instructions of the same
-line. All else is copied byte by byte; only what counts bytes (jumps, the table of lines, the table of handlers) is counted
+In front of an instruction at which the interpreter would report a line stands what `marks.add(slot)` does, as four instructions of the
+same line that call nothing. All else is copied byte by byte; only what counts bytes (jumps, the table of lines, the table of handlers) is counted
 anew. So tracebacks, their columns and `f_lineno` stay those of the original.
 """
 
@@ -18,8 +18,8 @@ from pytest_agentflow.child.marked_tables import ENTRY, Unmarkable, handler, mov
 
 # Names that other versions lack: this module can be imported there, not used.
 _CALL, _RESUME, _SEND, _YIELD = (opmap.get(n, -1) for n in ("CALL", "RESUME", "SEND", "YIELD_VALUE"))
-_EXTENDED, _CONST, _COPY, _STORE = (
-    opmap.get(n, 0) for n in ("EXTENDED_ARG", "LOAD_CONST", "COPY", "STORE_SUBSCR")
+_EXTENDED, _CONST, _ADD, _POP = (
+    opmap.get(n, 0) for n in ("EXTENDED_ARG", "LOAD_CONST", "SET_ADD", "POP_TOP")
 )
 _JUMPS = re.compile(b"[" + re.escape(bytes(op for op in hasjrel if op <= 0xFF)) + b"]")
 _RESUMES = re.compile(re.escape(bytes((max(_RESUME, 0),))))
@@ -58,13 +58,13 @@ def is_marked(code: CodeType, marks: object) -> bool:
 
 
 def _instructions(marks: int, slot: int) -> bytes:
-    """`marks[slot] = slot` by the indices of both constants, then the place where the last of them keeps its cache."""
+    """Add one constant to another, a set, by their indices."""
     if slot <= 0xFF:  # nearly always
-        return bytes((_CONST, slot, _CONST, marks, _COPY, 2, _STORE, 0, 0, 0))
+        return bytes((_CONST, marks, _CONST, slot, _ADD, 1, _POP, 0))
     if slot > 0xFFFF:
         raise Unmarkable("more constants than two bytes count")
-    first, second = (_prefix(i, i > 0xFF) + bytes((_CONST, i & 0xFF)) for i in (slot, marks))
-    return first + second + bytes((_COPY, 2, _STORE, 0, 0, 0))
+    first, second = (_prefix(i, i > 0xFF) + bytes((_CONST, i & 0xFF)) for i in (marks, slot))
+    return first + second + bytes((_ADD, 1, _POP, 0))
 
 
 def _prefix(argument: int, width: int) -> bytes:
@@ -149,7 +149,7 @@ class Shape:
             co_consts=consts,
             co_linetable=moved_lines(self._code.co_linetable, growth),
             co_exceptiontable=self._exceptiontable(growth) if self._handlers else b"",
-            co_stacksize=self._code.co_stacksize + 3,
+            co_stacksize=self._code.co_stacksize + 2,
         )
 
     def _exceptiontable(self, growth: list[int]) -> bytes:

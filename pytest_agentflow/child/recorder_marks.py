@@ -23,8 +23,8 @@ from pytest_agentflow.child.recorder_loading import Loading
 from pytest_agentflow.child.recorder_scope import Scope
 
 
-class Marks(dict[int, int]):
-    """What ran, as the keys; it is a constant of the marked code, and the hash of code is made from its constants'."""
+class Marks(set[int]):
+    """The slots that ran; a constant of the marked code, and the hash of code is made from those of its constants."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
@@ -65,7 +65,7 @@ class MarksEngine:
             return
         self._on, self._thread = True, threading.get_ident()
         self._loading.start()
-        sys.addaudithook(self._heard)
+        sys.addaudithook(self._hook())
 
     def stop(self) -> None:
         if self._on:
@@ -88,6 +88,8 @@ class MarksEngine:
 
     def take(self) -> Mapping[str, set[int]]:
         """The lines since last asked, by file name."""
+        if not MARKS and self._tracer is None:
+            return {}
         # Both calls in one instruction: no thread marks between them.
         ran, _ = map(call, (MARKS.copy, MARKS.clear))
         taken: defaultdict[str, set[int]] = defaultdict(set)
@@ -132,9 +134,19 @@ class MarksEngine:
         files |= {thing.__code__.co_filename for thing in gc.get_objects() if type(thing) is FunctionType}
         return any(self._scope.path(name) is not None for name in files)
 
+    def _hook(self) -> Callable[[str, tuple[Any, ...]], None]:
+        """A function: a bound method takes four times as long to call, and every `id()` calls it."""
+        heard = self._heard
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in _RUNS:
+                heard(event, arguments)
+
+        return hook
+
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Code begins to run, or becomes a function's, that may have come past us."""
-        if event not in _RUNS or not self._on or self._tracer is not None:
+        if not self._on or self._tracer is not None:
             return
         code = arguments[-1] if event == "object.__setattr__" else arguments[0]
         if isinstance(code, CodeType) and self._scope.path(code.co_filename) and not is_marked(code, MARKS):

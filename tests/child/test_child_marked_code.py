@@ -141,7 +141,7 @@ def described(code: CodeType) -> list[tuple[Any, ...]]:
     """Instructions and handlers without marks and without what counts bytes: jumps go to the n-th instruction."""
     every = [each for each in dis.get_instructions(code) if each.opname != "EXTENDED_ARG"]
     middle = [n for n, each in enumerate(every) if each.opname == "LOAD_CONST" and each.argval is MARKS]
-    marks = {n + step for n in middle for step in (-1, 0, 1, 2)}
+    marks = {n + step for n in middle for step in (0, 1, 2, 3)}
     offsets = [each.offset for n, each in enumerate(every) if n not in marks]
     handlers = [tuple(numbers(found[0])) for found in ENTRY.finditer(code.co_exceptiontable)]
 
