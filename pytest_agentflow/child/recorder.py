@@ -65,7 +65,7 @@ class Recorder:
         return before
 
     def _write(self, owner: tuple[str, int], reached: Mapping[str, set[int]]) -> None:
-        paths = {path: found for name, found in reached.items() if (path := self.scope.path(name))}
+        paths = self.scope.by_path(reached)
         if self.level != "edges":
             self.output.lines(*owner, paths)
             return

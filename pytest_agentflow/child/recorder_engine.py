@@ -22,11 +22,15 @@ class Engine(Protocol):
 
 
 def make_engine(scope: Scope, level: str) -> Engine:
-    """`sys.monitoring` where it exists, coverage's C tracer elsewhere."""
+    """`sys.monitoring` where it exists, marks in the code before it; coverage's C tracer for edges."""
     if sys.version_info >= (3, 12) and level != "edges":
         from pytest_agentflow.child.recorder_monitoring import MonitoringEngine
 
         return MonitoringEngine(scope, level)
+    if sys.version_info < (3, 12) and level != "edges":
+        from pytest_agentflow.child.recorder_marks import MarksEngine
+
+        return MarksEngine(scope, level)
     from pytest_agentflow.child.recorder_tracer import TracerEngine
 
     return TracerEngine(scope, level)

@@ -60,7 +60,7 @@ def begin() -> None:
 
     def end() -> None:
         engine.pause()
-        reached = {path: found for name, found in engine.take().items() if (path := scope.path(name))}
+        reached = scope.by_path(engine.take())
         engine.stop()
         output.lines(kind, output.test(nodeid), reached)
         output.flush()

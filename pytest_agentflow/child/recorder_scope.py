@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # Code that is never the project's own, wherever it lies under the roots.
 FOREIGN_PARTS = frozenset(
@@ -31,6 +31,15 @@ class Scope:
         except KeyError:
             found = self._known[filename] = self._decide(filename)
             return found
+
+    def by_path(self, reached: Mapping[str, set[int]]) -> dict[str, set[int]]:
+        """Lines by path; one file may run under several names."""
+        paths: dict[str, set[int]] = {}
+        for name, found in reached.items():
+            path = self.path(name)
+            if path:
+                paths[path] = paths[path] | found if path in paths else found
+        return paths
 
     def _decide(self, filename: str) -> str | None:
         if filename.startswith("<") or not filename.endswith((".py", ".pyw")):

@@ -1,4 +1,4 @@
-"""Which lines ran since last asked, by coverage's C tracer (Python 3.11)?
+"""Which lines ran since last asked, by coverage's C tracer (edges; and lines on Python 3.11 where code has no marks)?
 
 The tracer's own dictionary is exchanged per owner, which is cheaper than coverage's switching of contexts, and the tracer
 only runs while project code can run: pytest's own work between the phases is not slowed down.
@@ -64,6 +64,12 @@ class TracerEngine:
         self._main = self._tracer()
         threading.settrace(self._begin_thread)
         self.resume()
+
+    def start_in_thread(self) -> None:
+        """Begin in a thread that is not the one of the tests: that one follows when it resumes."""
+        self._main = self._tracer()
+        threading.settrace(self._begin_thread)
+        self._tracer().start()
 
     def stop(self) -> None:
         self.pause()

@@ -356,6 +356,16 @@ def test_function_level_names_the_functions_that_ran(project: Path) -> None:
     assert not reached & {4, 5, 6, 7}
 
 
+def test_a_file_that_runs_under_two_names_keeps_the_lines_of_both(project: Path) -> None:
+    (project / FILE).write_text(
+        "import pathlib\nfrom pkg import low\n\n\ndef test_it():\n    low(9)\n    path = 'pkg/__init__.py'\n"
+        "    names = {}\n    exec(compile(pathlib.Path(path).read_text(), path, 'exec'), names)\n    names['one'](1)\n"
+    )
+    coverage, done = session(project)
+    assert "1 passed" in done.stdout
+    assert {LOW_TAKEN, ONE} <= lines(coverage, "test_it")
+
+
 def test_it_can_also_start_after_the_conftests(project: Path) -> None:
     (project / "conftest.py").write_text(
         textwrap.dedent(
