@@ -11,7 +11,7 @@ import pytest
 from lean import lent
 
 from pytest_agentflow.adapters.sessions import RunSpec
-from pytest_agentflow.adapters.warm import HANGS, Job, Limits, WarmRunner, steady
+from pytest_agentflow.adapters.warm import FRESH, HANGS, Job, Limits, WarmRunner, steady
 from pytest_agentflow.core.model import Outcome
 
 CODE = "RATE = 3\n\n\ndef add(a, b):\n    return a - b\n"
@@ -122,3 +122,28 @@ def test_in_a_batch_every_candidate_finds_the_parameters_as_they_were(tmp_path: 
         warm.screen([Job({}, ids) for _ in range(3)], "")
         said = {verdict.messages[ids[0]].splitlines()[0] for _, verdict in (warm.next() for _ in range(3))}
     assert said == {"AssertionError: assert [1, 0] == [1]"}
+
+
+def test_what_ran_at_import_is_exchanged_in_a_batch_and_marked_as_stale(
+    tmp_path: Path, tools: RunSpec
+) -> None:
+    """The table was made by the old code, so a refusal proves nothing; in a process of its own the module is imported anew."""
+    tree, test = tmp_path / "tree", "test_mod.py::test_f"
+    tree.mkdir()
+    code = "def square(n):\n    return n + n\n\n\nTABLE = [square(n) for n in range(4)]\n\n\ndef f(n):\n    return TABLE[n]\n"
+    (tree / "mod.py").write_text(code)
+    (tree / "test_mod.py").write_text(
+        "import mod\n\n\ndef test_f():\n    assert mod.f(3) + mod.square(2) == 13\n"
+    )
+    good = {"mod.py": code.replace("n + n", "n * n").encode()}
+    with WarmRunner() as warm:
+        warm.start(tools, tree, [test], tmp_path / "scratch")
+        base = warm.judge({}, [test])
+        warm.screen([Job(good, (test,))], steady(base.messages[test]))
+        refused = warm.next()[1]
+        alone = warm.judge(good, [test])
+    assert (refused.outcomes[test], refused.why) == (
+        Outcome.FAILED,
+        "it already ran while the session was collected",
+    )
+    assert (alone.mode, alone.green([test])) == (FRESH, True)

@@ -89,6 +89,14 @@ def test_what_turns_out_to_take_long_is_put_off_when_its_turn_comes() -> None:
     assert [p.edits[0].start for p in stream] == [20, 10]
 
 
+def test_what_was_refused_beside_old_leftovers_is_asked_anew_after_what_is_quick() -> None:
+    frontier = Frontier([single(1.0, 0), single(4.0, 10), single(6.0, 20)], never)
+    stream = iter(frontier)
+    first = next(stream)
+    frontier.again_anew(Trial(first.edits, first.cost, {}))
+    assert [(p.edits[0].start, p.anew) for p in stream] == [(10, False), (0, True), (20, False)]
+
+
 def test_what_breaks_few_guards_is_mended_by_an_edit_close_by() -> None:
     near, far = Edit("m.py", 10, 11, "x", "constant", 20), Edit("m.py", 900, 901, "x", "constant", 90)
     elsewhere = Edit("n.py", 10, 11, "x", "constant", 20)

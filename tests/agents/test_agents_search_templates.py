@@ -113,6 +113,11 @@ def test_the_exception_that_a_test_waits_for_is_tried_first_whatever_its_name() 
     assert not any("raise Expired(" in text for text in offered(code, 6))
 
 
+def test_a_keyword_that_goes_with_another_in_the_same_function_is_passed_here_too() -> None:
+    code = "def g(xs, e, i):\n    one = Any(*xs, error=e)\n    return one, All(xs, error=e, extra=i)\n"
+    assert any("one = Any(*xs, error=e, extra=i)\n" in text for text in offered(code, 2))
+
+
 def test_exceptions_that_the_file_raises_elsewhere_are_tried_as_it_spells_them() -> None:
     code = "import exc\n\n\ndef g(n):\n    raise exc.Bad(n)\n\n\ndef h(n):\n    raise exc.Late(n)\n"
     assert any("def g(n):\n    raise exc.Late(n)\n" in text for text in offered(code, 5))

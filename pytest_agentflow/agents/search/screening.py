@@ -97,9 +97,8 @@ class Screening:
 
     def offer(self, trial: Trial) -> None:
         """Try a candidate: together with others in one process first, where that has been shown to tell the truth."""
-        alone = trial.patience > 1.0 or trial.probe is None or trial.anew
         self.tried += trial.patience == 1.0 and not trial.probe and not trial.anew
-        if not self.probes or alone:
+        if not self.probes or trial.patience > 1.0 or trial.probe is None or trial.anew:
             self.submit(trial)
             return
         waiting = self._waiting.setdefault(trial.probe, [])

@@ -210,6 +210,7 @@ def _missing_arguments(ctx: Context, node: ast.Call) -> Iterator[Edit]:
     if ctx.source.text[:close].rstrip().endswith(","):
         head = " "
     options = [*_by_parameter(ctx, node), *((text, 0.7) for text in _seen_arguments(ctx, node))]
+    options += [(text, 0.4) for text in _seen_beside(ctx, node)]
     if not node.keywords and len(node.args) < 5:
         options += [(name, 0.5) for name in ctx.locals[:12]]
         options += [(text, 0.15) for text in ("1", "0", "None", "True", '""')]
@@ -272,6 +273,17 @@ def _seen_arguments(ctx: Context, node: ast.Call) -> list[str]:
             ):
                 found[ctx.code(other.args[len(node.args)])] = None
     return [text for text in found if "\n" not in text][:8]
+
+
+def _seen_beside(ctx: Context, node: ast.Call) -> list[str]:
+    """Keywords that other calls in the same function pass together with one that this call passes."""
+    given = {k.arg for k in node.keywords if k.arg}
+    found: dict[str, None] = {}
+    for other in ctx.nodes():
+        if isinstance(other, ast.Call) and other is not node and given & {k.arg for k in other.keywords}:
+            more = (k for k in other.keywords if k.arg and k.arg not in given and ctx.fits(k.value))
+            found.update((f"{k.arg}={ctx.code(k.value)}", None) for k in more)
+    return [text for text in found if "\n" not in text][:4]
 
 
 def _wrapped(ctx: Context, node: ast.expr) -> Iterator[Edit]:
