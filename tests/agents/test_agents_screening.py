@@ -41,3 +41,25 @@ def test_a_batch_full_of_promising_candidates_is_followed_up_two_at_a_time(tmp_p
             most = max(most, runner.under_way)
     assert [t.edits[0].text for t in screening.plausible] == ["7"]
     assert most <= screening.parallel
+
+
+def test_guards_that_share_state_are_asked_in_the_order_of_the_suite(tmp_path: Path) -> None:
+    """The second one leaves something behind on which the first one fails; both refused a candidate before, the first one first."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "calc.py").write_text("def value():\n    return 0\n")
+    (tree / "test_calc.py").write_text(
+        "from calc import value\n\nSEEN = []\n\n\ndef test_other():\n    assert value() != 0\n\n\ndef test_first():\n    assert not SEEN\n"
+        "    assert value() != 1\n\n\ndef test_second():\n    SEEN.append(1)\n    assert value() != 2\n"
+    )
+    guards = ("test_calc.py::test_first", "test_calc.py::test_second")
+    spec = lent(RunSpec(python=sys.executable, import_roots=(".",), env={"PATH": os.environ["PATH"]}))
+    with WarmRunner() as runner:
+        runner.start(spec, tree, (TARGET, *guards), tmp_path / "scratch")
+        screening = Screening(runner, (TARGET,), guards, {TARGET: 0.001})
+        for number in (1, 2, 7):
+            edit = Edit("calc.py", 24, 25, str(number), "constant", 2)
+            files = {"calc.py": f"def value():\n    return {number}\n".encode()}
+            screening.offer(Trial((edit,), float(number), files, number))
+            screening.drain()
+    assert [t.edits[0].text for t in screening.plausible] == ["7"]
