@@ -123,7 +123,8 @@ class Screening:
     def submit(self, trial: Trial) -> None:
         """Try a candidate in a process of its own: targets, then the guards that refused others."""
         # In the order of the suite: tests that share state fail in another one, whatever the candidate does.
-        fast = sorted([*self._killers][-FAST_GUARDS:], key=self._places.__getitem__)
+        # What is no guard stands in a module that could not be collected before.
+        fast = sorted([*self._killers][-FAST_GUARDS:], key=lambda g: self._places.get(g, len(self._places)))
         first = self.probes[trial.probe or 0][:1] if self.probes else ()
         ids = tuple(dict.fromkeys((*first, *self.targets, *fast)))
         limits = self.limits(ids, trial.patience)
