@@ -80,8 +80,8 @@ def is_folder(root: Path, relative: str) -> bool:
 
 def refusal(root: Path, relative: str, scope: tuple[str, ...]) -> str | None:
     """Why an edit could not be kept, or None: the judge's own rule, told before the edit is made instead of after it."""
-    policy = ScopePolicy(scope or ScopePolicy().globs)
-    return policy.refuses(relative, new=not (Path(os.path.realpath(root)) / relative).exists())
+    fresh = not (Path(os.path.realpath(root)) / relative).exists()
+    return ScopePolicy.of(scope).refuses(relative, new=fresh)
 
 
 def _open(root: Path, relative: str, flags: int) -> int:

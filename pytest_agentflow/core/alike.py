@@ -13,16 +13,8 @@ def outside_alike(observation: Observation) -> tuple[str, ...]:
 
     What repairs the cause repairs them as well; a patch that leaves them red most likely only gets around it.
     """
-    selected = set(observation.selected)
     known = {place for test in observation.failing if (place := _raised(observation, test))}
-    found = (
-        test
-        for test in observation.collected
-        if test not in selected
-        and _raised(observation, test) in known
-        and observation.results[test].outcome.red
-    )
-    return tuple(found)[:MOST] if known else ()
+    return tuple(test for test in observation.others_failing if _raised(observation, test) in known)[:MOST]
 
 
 def _raised(observation: Observation, test: str) -> Place | None:

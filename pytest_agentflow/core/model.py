@@ -146,7 +146,7 @@ class Observation:
 
     @property
     def others_failing(self) -> tuple[str, ...]:
-        """Failing tests that the user did not select: nobody is sent after them, and nothing is green because of that."""
+        """Failing tests that the user did not select. Only those that fail where a selected one does are targets: `core/alike.py`."""
         chosen = set(self.selected)
         return tuple(
             n for n in self.collected if n not in chosen and n in self.results and self.results[n].outcome.red

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -95,6 +96,11 @@ class ScopePolicy:
 
     globs: tuple[str, ...] = ("**",)
     protected: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, globs: Iterable[str]) -> ScopePolicy:
+        """What an agent may edit that is told these globs; everything but what is always closed where there are none."""
+        return cls(tuple(globs) or cls().globs)
 
     def refuses(self, path: str, *, new: bool = False, installed: frozenset[str] = frozenset()) -> str | None:
         """Why a patch may not touch `path`, or None. `new` says that the base does not have it; `installed` are names of

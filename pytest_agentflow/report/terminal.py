@@ -205,7 +205,7 @@ def delivered_words(report: RunReport) -> str:
 
 
 def others_words(report: RunReport) -> str:
-    """Red tests that were not selected: the rate counts them, and no attempt was sent after them."""
+    """Red tests that were not selected: the rate counts them, and mostly no attempt was sent after them."""
     others = report.others_failing
     if not others:
         return ""

@@ -1,4 +1,4 @@
-"""How many processes a search keeps busy, whatever a batch brings to light."""
+"""How a search asks about its candidates: how many at once, and which tests in which order."""
 
 from __future__ import annotations
 
@@ -17,23 +17,32 @@ TARGET = "test_calc.py::test_other"
 GUARD = "test_calc.py::test_same"
 
 
-def test_a_batch_full_of_promising_candidates_is_followed_up_two_at_a_time(tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
+def warm(runner: WarmRunner, directory: Path, tests: str, *ids: str) -> None:
+    """Start it on a project whose `value()` is 0."""
+    tree = directory / "tree"
     tree.mkdir()
     (tree / "calc.py").write_text("def value():\n    return 0\n")
-    (tree / "test_calc.py").write_text(
-        "from calc import value\n\n\ndef test_other():\n    assert value() != 0\n\n\ndef test_same():\n    assert value() in (0, 7)\n"
+    (tree / "test_calc.py").write_text("from calc import value\n" + tests)
+    spec = RunSpec(python=sys.executable, import_roots=(".",), env={"PATH": os.environ["PATH"]})
+    runner.start(lent(spec), tree, ids, directory / "scratch")
+
+
+def returning(number: int) -> Trial:
+    edit = Edit("calc.py", 24, 25, str(number), "constant", 2)
+    return Trial((edit,), float(number), {"calc.py": f"def value():\n    return {number}\n".encode()}, number)
+
+
+def test_a_batch_full_of_promising_candidates_is_followed_up_two_at_a_time(tmp_path: Path) -> None:
+    tests = (
+        "\n\ndef test_other():\n    assert value() != 0\n\n\ndef test_same():\n    assert value() in (0, 7)\n"
     )
-    spec = lent(RunSpec(python=sys.executable, import_roots=(".",), env={"PATH": os.environ["PATH"]}))
     with WarmRunner() as runner:
-        runner.start(spec, tree, (TARGET, GUARD), tmp_path / "scratch")
+        warm(runner, tmp_path, tests, TARGET, GUARD)
         failed = steady(runner.judge({}, [TARGET]).messages[TARGET])
         screening = Screening(runner, (TARGET,), (GUARD,), {TARGET: 0.001}, probes=[(TARGET, failed)])
         screening.tried = 100  # batches are small at first, and this one shall be large
         for number in range(1, 25):
-            edit = Edit("calc.py", 24, 25, str(number), "constant", 2)
-            files = {"calc.py": f"def value():\n    return {number}\n".encode()}
-            screening.offer(Trial((edit,), float(number), files, number))
+            screening.offer(returning(number))
         screening.flush()
         most = 0
         while screening.busy:
@@ -45,21 +54,15 @@ def test_a_batch_full_of_promising_candidates_is_followed_up_two_at_a_time(tmp_p
 
 def test_guards_that_share_state_are_asked_in_the_order_of_the_suite(tmp_path: Path) -> None:
     """The second one leaves something behind on which the first one fails; both refused a candidate before, the first one first."""
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    (tree / "calc.py").write_text("def value():\n    return 0\n")
-    (tree / "test_calc.py").write_text(
-        "from calc import value\n\nSEEN = []\n\n\ndef test_other():\n    assert value() != 0\n\n\ndef test_first():\n    assert not SEEN\n"
+    tests = (
+        "\nSEEN = []\n\n\ndef test_other():\n    assert value() != 0\n\n\ndef test_first():\n    assert not SEEN\n"
         "    assert value() != 1\n\n\ndef test_second():\n    SEEN.append(1)\n    assert value() != 2\n"
     )
     guards = ("test_calc.py::test_first", "test_calc.py::test_second")
-    spec = lent(RunSpec(python=sys.executable, import_roots=(".",), env={"PATH": os.environ["PATH"]}))
     with WarmRunner() as runner:
-        runner.start(spec, tree, (TARGET, *guards), tmp_path / "scratch")
+        warm(runner, tmp_path, tests, TARGET, *guards)
         screening = Screening(runner, (TARGET,), guards, {TARGET: 0.001})
         for number in (1, 2, 7):
-            edit = Edit("calc.py", 24, 25, str(number), "constant", 2)
-            files = {"calc.py": f"def value():\n    return {number}\n".encode()}
-            screening.offer(Trial((edit,), float(number), files, number))
+            screening.offer(returning(number))
             screening.drain()
     assert [t.edits[0].text for t in screening.plausible] == ["7"]

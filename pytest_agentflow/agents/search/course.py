@@ -61,7 +61,7 @@ class Search:
     _told: float = 0.0
     _seen: set[object] = field(default_factory=set)
     _grown: Counter[frozenset[str]] = field(default_factory=Counter)
-    _anew: set[tuple[str, int | None]] = field(default_factory=set)  # bodies that cannot be swapped
+    _unswappable: set[tuple[str, int | None]] = field(default_factory=set)  # function bodies
     _near: int = 0
     _counted: int = 0
     _mended: int = 0
@@ -157,7 +157,7 @@ class Search:
     def _imported_anew(self, edits: tuple[Edit, ...]) -> bool:
         """Whether there is nothing to swap: an edit lies outside of function bodies, or in one that ran at import."""
         bodies = ((e.path, body_at(self.sources[e.path], e)) for e in edits)
-        return any(at[1] is None or at in self._anew for at in bodies)
+        return any(at[1] is None or at in self._unswappable for at in bodies)
 
     def _learn(self, screening: Screening, frontier: Frontier) -> None:
         """What came back decides what else is worth trying."""
@@ -168,9 +168,9 @@ class Search:
                 self._count(near.trial, screening)
         self._mend(screening, frontier)
         self._near = len(screening.near)
-        for edit in screening.anew:
-            self._anew.add((edit.path, body_at(self.sources[edit.path], edit)))
-        screening.anew.clear()
+        for edit in screening.unswapped:
+            self._unswappable.add((edit.path, body_at(self.sources[edit.path], edit)))
+        screening.unswapped.clear()
         for trial, flipped in screening.slow:
             frontier.again_slowly(trial, flipped)
         for trial in screening.refused:

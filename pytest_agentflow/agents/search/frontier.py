@@ -14,10 +14,8 @@ from pytest_agentflow.agents.search.screening import Trial
 
 SECOND_EDIT = 1.0  # what a second edit costs on top of both edits' own costs (the first one's counts half)
 PARTNERS = 2000  # single edits that are tried on top of one near miss
-CLOSE, MENDERS = (
-    30,
-    250,
-)  # bugs that hid each other lie close together: lines between them, single edits tried
+CLOSE = 30  # lines at most between two bugs that hid each other
+MENDERS = 250  # single edits that are tried beside one of them
 OTHER_TARGET = 2.0  # a candidate that the first target refused is asked the next one, that much later
 MORE = 10.0  # times as much time for a candidate that ran out of it …
 MORE_TIME = 1.0  # … that much later when it had flipped a target before …
@@ -36,7 +34,7 @@ class Proposal:
     edits: tuple[Edit, ...]
     patience: float = 1.0
     probe: int | None = 0  # None: no target refuses it, so that none needs asking
-    anew: bool = False
+    anew: bool = False  # not in a batch, where old code left something behind
 
 
 class Frontier:
@@ -101,7 +99,7 @@ class Frontier:
         self._add(self._on_top(near, share, self._singles[:PARTNERS], probe))
 
     def mending_edits(self, near: Trial, share: float) -> None:
-        """Another edit close to one that flips every target and breaks guards, which are less than `1 - share` of both."""
+        """Another edit close to one that flips every target and breaks some guards: `share` is that of targets among both."""
         close = (s for s in self._singles if all(_close(e, n) for e in s.edits for n in near.edits))
         self._add(self._on_top(near, share, islice(close, MENDERS), None))
 

@@ -64,7 +64,7 @@ class Screening:
     stale: list[Trial] = field(default_factory=list)  # refused beside what the old code had left behind
     refused: list[Trial] = field(default_factory=list)  # by a probe, which says nothing about other targets
     counted: list[tuple[Trial, int]] = field(default_factory=list)  # with how many guards they break
-    anew: list[Edit] = field(default_factory=list)  # that could not be swapped, by themselves
+    unswapped: list[Edit] = field(default_factory=list)  # by themselves, where nothing is tried in batches
     modes: Counter[str] = field(default_factory=Counter)
     why: Counter[str] = field(default_factory=Counter)
     _disturbed: int = 0
@@ -153,14 +153,13 @@ class Screening:
         if verdict.why:
             self.why[verdict.why] += 1
         if verdict.mode != self.mode and len(trial.edits) == 1 and not self.probes:
-            self.anew.extend(trial.edits)
+            self.unswapped.extend(trial.edits)
         if verdict.killed == "invalid":
             return
         if stage == "batch":
             self._batched(trial, verdict)
         elif stage == "count":
-            if verdict.complete:
-                self.counted.append((trial, sum(o.red for o in verdict.outcomes.values())))
+            self._count(trial, verdict)
         elif verdict.green(job.ids):
             self._green(job, trial, stage, verdict)
         else:
@@ -181,6 +180,10 @@ class Screening:
             self.refused.append(trial)
             if verdict.why:
                 self.stale.append(trial)
+
+    def _count(self, trial: Trial, verdict: WarmVerdict) -> None:
+        if verdict.complete:  # else nobody knows how many it breaks
+            self.counted.append((trial, sum(o.red for o in verdict.outcomes.values())))
 
     def _green(self, job: Job, trial: Trial, stage: str, verdict: WarmVerdict) -> None:
         if stage == "targets" and not verdict.rung and verdict.mode != "cold":

@@ -41,5 +41,4 @@ def _from_tracebacks(brief: Brief) -> Scores:
 
 def editable(scope: Iterable[str], path: str) -> bool:
     """Whether a patch of this Python file could be kept: the judge's own rule, by which tests are closed unless a glob names them."""
-    policy = ScopePolicy(tuple(scope) or ScopePolicy().globs)
-    return path.endswith(".py") and policy.refuses(path) is None
+    return path.endswith(".py") and ScopePolicy.of(scope).refuses(path) is None

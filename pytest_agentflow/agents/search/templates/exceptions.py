@@ -22,11 +22,9 @@ def edits(ctx: Context, node: ast.AST) -> Iterator[Edit]:
     elif isinstance(node, ast.Raise) and node.exc is not None:
         named = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         if isinstance(named, ast.Name | ast.Attribute):
-            wanted = waited_for(ctx)
-            for other in _types(ctx):
+            for other, wanted in _types(ctx).items():
                 if other != ctx.code(named):
-                    weight = WAITED_FOR if other in wanted else 0.7
-                    yield ctx.replace(named, other, "exception-type", weight)
+                    yield ctx.replace(named, other, "exception-type", WAITED_FOR if wanted else 0.7)
 
 
 def waited_for(ctx: Context) -> list[str]:
@@ -42,10 +40,11 @@ def waited_for(ctx: Context) -> list[str]:
     return [s for s in dict.fromkeys(spelled) if s.partition(".")[0] in ctx.reachable][:3]
 
 
-def _types(ctx: Context) -> list[str]:
-    """What is waited for, the project's own exception types that are in reach, then common ones."""
+def _types(ctx: Context) -> dict[str, bool]:
+    """Exception types in reach, and whether they are waited for: these first, then the project's own, then common ones."""
     own = [n for n in ctx.file.module_names if n.endswith(("Error", "Exception", "Warning"))]
-    return list(dict.fromkeys([*waited_for(ctx), *own, *ctx.file.raised, *COMMON]))
+    wanted = dict.fromkeys(waited_for(ctx), True)
+    return wanted | {n: n in wanted for n in (*own, *ctx.file.raised, *COMMON)}
 
 
 def _caught(ctx: Context, node: ast.ExceptHandler) -> Iterator[Edit]:
