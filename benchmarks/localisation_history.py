@@ -16,7 +16,6 @@ import ast
 import difflib
 import shutil
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import archives
 import localisation_cases
 
 from pytest_agentflow.adapters import units
@@ -63,8 +63,7 @@ def unpack(sdists: Path, project: str, version: str, to: Path) -> Path | None:
     found = [f for f in sdists.glob("*.tar.gz") if f.name.replace("-", "_").lower() == wanted]
     if not found:
         return None
-    with tarfile.open(found[0]) as archive:
-        archive.extractall(to, filter="data")
+    archives.unpack(found[0], to)
     return next(to.iterdir())
 
 

