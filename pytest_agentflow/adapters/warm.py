@@ -52,7 +52,8 @@ class WarmRunner:
         self._cold: list[
             tuple[Job, WarmVerdict | None, Job, str]
         ] = []  # what to run, seen before, whole job, why
-        self._base: dict[str, tuple[str, bytes]] = {}  # path -> where it is, and what is in it
+        self._places: dict[str, str] = {}  # path in the tree -> where it really is
+        self._base: dict[str, bytes] = {}  # by that, what is in it
         self._programs: set[str] = set()  # tests known to start programs
         self._n = 0
 
@@ -133,7 +134,7 @@ class WarmRunner:
         """The job without the tests that only a process of its own can tell about."""
         if job.mode == COLD:
             return replace(job, ids=()), why
-        if any(os.path.realpath(self._tree / path) in self._servers.loaded for path in job.files):
+        if any(self._place(path) in self._servers.loaded for path in job.files):
             return replace(job, ids=()), "a plugin of pytest had loaded it before collection began"
         if job.files and not self._programs.isdisjoint(job.ids):
             ids = tuple(i for i in job.ids if i not in self._programs)
@@ -145,7 +146,7 @@ class WarmRunner:
         the base, tried last, must still fail with `expect` ("": not known yet)."""
         first = replace(jobs[0], files={}, ids=jobs[0].ids[:1])
         known = self._programs.isdisjoint(first.ids) and first.ids[0] in self.ids
-        touched = {os.path.realpath(self._tree / path) for job in jobs for path in job.files}
+        touched = {self._place(path) for job in jobs for path in job.files}
         if known and touched.isdisjoint(self._servers.loaded):
             request = self._request(first)
             request |= {"op": "batch", "batch": [self._files(job) for job in jobs], "expect": expect}
@@ -223,6 +224,7 @@ class WarmRunner:
             "paths": list(dict.fromkeys(str(self._tree / i.partition("::")[0]) for i in job.ids)),
             "stop": limits.stop,
             "keep_going": list(limits.keep_going),
+            "if_green": list(limits.if_green),
             "cpu": {**limits.per_test, "": limits.default},
             "startup_cpu": limits.startup,
             "wall": limits.wall,
@@ -235,14 +237,20 @@ class WarmRunner:
         """Where each file is, and what changes in it as offset, length dropped and bytes put in."""
         found = {}
         for path, new in job.files.items():
-            if path not in self._base:
-                file = self._tree / path
-                self._base[path] = os.path.realpath(file), file.read_bytes()
-            place, base = self._base[path]
+            place = self._place(path)
+            base = self._base[place]
             start = _common(base, new)
             end = _common(base[start:][::-1], new[start:][::-1])
             found[place] = start, len(base) - start - end, new[start : len(new) - end].decode("latin-1")
         return found
+
+    def _place(self, path: str) -> str:
+        """Where a file of the tree really is; what is in it is read once."""
+        place = self._places.get(path)
+        if place is None:
+            place = self._places[path] = os.path.realpath(self._tree / path)
+            self._base[place] = Path(place).read_bytes()
+        return place
 
     # cold ----------------------------------------------------------------------------------------
 

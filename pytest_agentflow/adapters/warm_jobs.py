@@ -30,6 +30,7 @@ class Limits:
     startup: float = 30.0  # CPU seconds a fresh import may take
     stop: bool = True  # at the first test that is not green …
     keep_going: frozenset[str] = frozenset()  # … except these
+    if_green: frozenset[str] = frozenset()  # too slow to be run once one of those is red
 
 
 @dataclass(frozen=True, slots=True)

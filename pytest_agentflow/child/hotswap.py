@@ -39,7 +39,7 @@ class Swaps:
 
     codes: list[tuple[FunctionType, CodeType]] = field(default_factory=list)
     bells: int = 0
-    allows_stale: bool = False
+    screening: bool = False
     stale: str = ""  # why the session may hold what the old code left behind
 
     def apply(self) -> Swaps:
@@ -88,12 +88,13 @@ class LiveCode:
     def loaded(self, path: str) -> bool:
         return path in self._functions
 
-    def plan(self, files: Mapping[str, Delta], *, stale: bool = False) -> Swaps:
+    def plan(self, files: Mapping[str, Delta], *, screening: bool = False) -> Swaps:
         """Which live functions get which code, decided without touching any of them.
 
-        With `stale`, functions that already ran are exchanged too, and the plan says so: what they left behind is old.
+        For `screening`, after which whatever passes is planned again, no bells are hung, and functions that already ran are
+        exchanged too; the plan says so: what they left behind is old.
         """
-        swaps = Swaps(allows_stale=stale)
+        swaps = Swaps(screening=screening)
         for path, delta in files.items():
             if path in self._read:
                 raise Refused("its source text was read while the session was collected")
@@ -117,15 +118,17 @@ class LiveCode:
         ):
             raise Refused("a modified copy of its code lives")
         lines = base.new_lines(function, hunks)
+        rung = () if swaps.screening else ropes(function, hunks, swaps.bells)
         try:
-            belled = base.compile(function, lines, ropes(function, hunks, swaps.bells))
+            belled = base.compile(function, lines, rung)
             # What ran during collection is compared without the bell; mostly nothing did, and one compilation does.
             lives = any(f.__code__ in known and f.__code__ != old for f in live)
-            plain = base.compile(function, lines) if lives or known & self._ran[base.path] else belled
+            compared = rung and (lives or known & self._ran[base.path])
+            plain = base.compile(function, lines) if compared else belled
         except SyntaxError:
             ast.parse("".join([*base.lines[: function.top - 1], *lines, *base.lines[function.end :]]))
             raise Refused("the edit reaches beyond the function") from None
-        swaps.bells += len(hunks)
+        swaps.bells += len(rung)
         for was, now in self._pairs(base.path, old, plain, belled, swaps):
             for target in live:
                 if target.__code__ == was:
@@ -144,7 +147,7 @@ class LiveCode:
         inside = {c for inner in nested(old) for c in walk(inner)}
         lives_inside = any(f.__code__ in inside for f in self._functions[path])
         if (old in ran or lives_inside) and own_part(old) != own_part(plain):
-            if lives_inside or not swaps.allows_stale:
+            if lives_inside or not swaps.screening:
                 raise Refused(ALREADY_RAN)
             swaps.stale = ALREADY_RAN
         if old.co_name[0] != "<" and docstring(old) != docstring(plain):

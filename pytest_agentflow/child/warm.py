@@ -8,6 +8,7 @@ fresh import of the project. A candidate's process holds none of the command soc
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -209,6 +210,8 @@ def pytest_runtestloop(session: pytest.Session) -> object:
 
 def _serve_collected(session: pytest.Session) -> None:
     """Fork a candidate per request; what returns from serving runs it and ends the process."""
+    from pytest_agentflow.child.warm_batch import run_batch  # neither the nursery nor its candidates need it
+
     ran, unsafe = STATE.ran.stop()
     items = {_canonical(item): item for item in session.items}
     live = LiveCode(STATE.setup["top"], ran, STATE.ran.sources_read)
@@ -222,10 +225,12 @@ def _serve_collected(session: pytest.Session) -> None:
     planned: dict[int, Swaps] = {}
 
     def check(request: Message) -> Message | None:
-        """Compile before forking: the memory is reused, and a refusal costs no fork."""
+        """Compile before forking: the memory is reused, and a refusal costs no fork. A batch finds its files read at least."""
         planned.clear()
         try:
-            if request["op"] == "run":
+            if request["op"] == "batch":
+                _read(live, request["batch"])
+            else:
                 planned[request["n"]] = _plan(live, request["files"])
         except SyntaxError as error:
             return {"invalid": str(error)}
@@ -240,8 +245,6 @@ def _serve_collected(session: pytest.Session) -> None:
     warm_fork.fresh_capture(session.config)
     warm_fork.fresh_tmp_path(session.config, request["tmp"])
     if request["op"] == "batch":
-        from pytest_agentflow.child.warm_batch import run_batch
-
         STATE.bell.hang(1)
         run_batch(items[request["ids"][0]], live, request, runner, say)
     else:
@@ -268,6 +271,13 @@ def _plan(live: LiveCode, files: Message) -> Swaps:
     if any(path not in loaded and _imported(path) for path in files):
         raise Refused("the module is loaded and holds no function")
     return live.plan(loaded)
+
+
+def _read(live: LiveCode, batch: Sequence[Message]) -> None:
+    """What of the files can be read once for all candidates."""
+    for path in {path for files in batch for path in files}:
+        with contextlib.suppress(Refused):  # each candidate is told so in its turn
+            live.base(path)
 
 
 def _lay_over(live: LiveCode, swaps: Swaps, files: Message) -> None:

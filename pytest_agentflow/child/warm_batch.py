@@ -12,7 +12,6 @@ import copy
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from types import FrameType, SimpleNamespace
 from typing import Any
@@ -24,7 +23,7 @@ from _pytest.warnings import catch_warnings_for_item
 from pytest_agentflow.child.forking import Message, Voice
 from pytest_agentflow.child.hotswap import LiveCode
 from pytest_agentflow.child.recompile import why_not
-from pytest_agentflow.child.warm_run import MESSAGE, Runner
+from pytest_agentflow.child.warm_run import MESSAGE, Runner, cpu_seconds
 from pytest_agentflow.core.model import Outcome
 
 # Whose hooks around a test do nothing to a plain function that passes or fails.
@@ -89,7 +88,7 @@ def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runne
         bare = plain_call(item, request["expect"], alarm)
         for n, files in enumerate([*request["batch"], {}]):
             try:
-                planned = live.plan(files, stale=True)
+                planned = live.plan(files, screening=True)
                 undo = planned.apply()
             except SyntaxError as error:
                 say({"c": n, "invalid": str(error)})
@@ -99,9 +98,9 @@ def run_batch(item: pytest.Item, live: LiveCode, request: Message, runner: Runne
                 continue
             say({"c": n, "begun": True}, KEPT)
             params.renew()
-            began = time.process_time()
+            began = cpu_seconds()
             outcome, message = bare.call(alarm) if bare else in_protocol(item, runner, alarm)
-            took = time.process_time() - began
+            took = cpu_seconds() - began
             undo.apply()
             told = {"outcome": outcome.value, "cpu": took, "message": message[:MESSAGE]}
             say({"c": n, **told, "stale": planned.stale}, KEPT)

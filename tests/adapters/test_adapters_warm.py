@@ -286,6 +286,14 @@ def test_a_hanging_candidate_costs_its_limit_and_no_more(runner: WarmRunner) -> 
     assert verdict.cpu < 1.0
 
 
+def test_a_slow_test_is_not_run_once_a_quick_one_is_red(runner: WarmRunner) -> None:
+    ids = [PREFIX + name for name in ("test_add", "test_scaled", "test_double")]
+    quick, slow = frozenset({ids[0], ids[2]}), frozenset({ids[1]})
+    seen = runner.judge({}, ids, Limits(keep_going=quick, if_green=slow))
+    assert seen.outcomes == {ids[0]: Outcome.FAILED, ids[2]: Outcome.FAILED}
+    assert seen.complete
+
+
 def test_a_candidate_that_kills_its_process_is_a_crash(runner: WarmRunner) -> None:
     verdict = judge(runner, "return a - b", "__import__('os')._exit(0)", "test_add")
     assert verdict.outcomes == {PREFIX + "test_add": Outcome.CRASHED}

@@ -6,12 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from lean import lent
 
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.warm import WarmRunner, steady
 from pytest_agentflow.agents.search.edits import Edit
-from pytest_agentflow.agents.search.screening import Screening, Trial
+from pytest_agentflow.agents.search.screening import LEAST_BATCH, Screening, Trial
 
 TARGET = "test_calc.py::test_other"
 GUARD = "test_calc.py::test_same"
@@ -50,6 +51,32 @@ def test_a_batch_full_of_promising_candidates_is_followed_up_two_at_a_time(tmp_p
             most = max(most, runner.under_way)
     assert [t.edits[0].text for t in screening.plausible] == ["7"]
     assert most <= screening.parallel
+
+
+@pytest.mark.parametrize(
+    ("seconds", "typical", "alone", "beside"),
+    [
+        (0.0005, 0.0005, 0.02, 0.006),  # next to nothing: the least, which is less where no fork is paid for
+        (0.002, 0.001, 0.02, 0.012),
+        (0.002, 0.01, 0.05, 0.05),  # the target may have stopped long before its end
+        (0.002, 1.0, 0.1, 0.1),
+        (0.5, 0.001, 3.0, 3.0),
+        (60.0, 0.001, 20.0, 20.0),
+    ],
+)
+def test_a_candidate_gets_several_times_what_the_test_took(
+    seconds: float, typical: float, alone: float, beside: float
+) -> None:
+    screening = Screening(WarmRunner(), (TARGET,), (), {TARGET: seconds}, typical=typical)
+    assert screening.limits([TARGET]).default == pytest.approx(alone)
+    assert screening.limits([TARGET], least=LEAST_BATCH).default == pytest.approx(beside)
+    assert screening.limits([TARGET], 10.0).default == pytest.approx(min(20.0, 10 * alone))
+
+
+def test_slow_targets_wait_until_the_quick_ones_are_green() -> None:
+    seconds = {"quick": 0.01, "other": 0.02, "slow": 0.3}
+    limits = Screening(WarmRunner(), ("quick", "other", "slow"), (), seconds).limits(["quick"])
+    assert (limits.keep_going, limits.if_green) == ({"quick", "other"}, {"slow"})
 
 
 def test_guards_that_share_state_are_asked_in_the_order_of_the_suite(tmp_path: Path) -> None:

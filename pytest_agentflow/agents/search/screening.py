@@ -13,11 +13,16 @@ from pytest_agentflow.core.model import Outcome
 FAST_GUARDS = 12  # guards run together with the targets: the last ones that refused a candidate
 BATCH_SIZE = 48  # candidates that share a process while they are only screened out
 PATIENCE = 24  # candidates disturbed by an earlier one of their batch before batches are given up
-QUICK = 0.5  # CPU seconds of all targets together
+# CPU seconds of targets that are all asked, each and together: where they are quick it is worth knowing which ones a candidate
+# flips; else the first failure must do.
+QUICK_EACH, QUICK = 0.1, 0.5
 SLACK = 6.0  # CPU time allowed per test, times what it took on the base; more is allowed later, to those that ran out
 LEAST, MOST = 0.02, 20.0  # … but at least and at most that many seconds, …
+LEAST_BATCH = 0.006  # … the least being less in a batch, where no test pays for a new process's memory, …
 # … and where passing tests are slow, more from the start: a failing target may have stopped long before its end.
 LEAST_PASSING, LEAST_MOST = 5.0, 0.1
+# Where so many candidates, and that share of them, ran out of time, batches give them that part of it at first.
+HANG_MANY, HANG_SHARE, HANG_PART = 12, 0.25, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +86,23 @@ class Screening:
     def busy(self) -> int:
         return self.runner.busy + len(self._later)
 
-    def limits(self, ids: Sequence[str], factor: float = 1.0) -> Limits:
+    def limits(self, ids: Sequence[str], factor: float = 1.0, least: float = LEAST) -> Limits:
         known = [self.seconds[i] for i in ids if i in self.seconds]
-        default = self._allowed(max(known, default=self.typical), factor)
-        per_test = {i: self._allowed(self.seconds[i], factor) for i in ids if i in self.seconds}
+        default = self._allowed(max(known, default=self.typical), factor, least)
+        per_test = {i: self._allowed(self.seconds[i], factor, least) for i in ids if i in self.seconds}
         per_test = {i: s for i, s in per_test.items() if abs(s - default) > 0.1}
         wall = max(10.0, 4.0 * (default + sum(self.seconds.get(i, 0.05) for i in ids)))
-        return Limits(default, per_test, wall, startup=20.0, stop=True, keep_going=self._keep_going())
+        quick = self._quick()
+        slow = frozenset(self.targets) - quick if quick else frozenset[str]()
+        return Limits(default, per_test, wall, startup=20.0, stop=True, keep_going=quick, if_green=slow)
 
-    def _allowed(self, seconds: float, factor: float) -> float:
-        least = max(LEAST, min(LEAST_MOST, LEAST_PASSING * self.typical))
-        return min(MOST, max(least, SLACK * seconds) * factor)
+    def _allowed(self, seconds: float, factor: float, least: float) -> float:
+        usual = max(least, min(LEAST_MOST, LEAST_PASSING * self.typical), SLACK * seconds)
+        return min(MOST, max(least, usual * factor))
 
-    def _keep_going(self) -> frozenset[str]:
-        """Where targets are quick it is worth knowing which ones a candidate flips; else the first failure must do."""
-        took = sum(self.seconds.get(t, MOST) for t in self.targets)
-        return frozenset(self.targets) if len(self.targets) > 1 and took < QUICK else frozenset()
+    def _quick(self) -> frozenset[str]:
+        took = {t: s for t in self.targets if (s := self.seconds.get(t, MOST)) < QUICK_EACH}
+        return frozenset(took) if len(self.targets) > 1 and sum(took.values()) < QUICK else frozenset()
 
     def offer(self, trial: Trial) -> None:
         """Try a candidate: together with others in one process first, where that has been shown to tell the truth."""
@@ -113,7 +119,8 @@ class Screening:
         waiting = self._waiting.pop(probe, [])
         if waiting and self.probes:
             target, fails = self.probes[probe]
-            limits = self.limits([target])
+            hanging = self.hung > max(HANG_MANY, HANG_SHARE * self.tried)
+            limits = self.limits([target], HANG_PART if hanging else 1.0, LEAST_BATCH)
             jobs = [Job(t.files, (target,), limits, self.mode, tag=(t, "batch")) for t in waiting]
             self.runner.screen(jobs, fails)
         else:  # batches were given up meanwhile
