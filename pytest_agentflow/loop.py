@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pytest_agentflow.adapters.ledger import open_ledger
 from pytest_agentflow.core.doubts import Doubt, is_new, unrepaired
+from pytest_agentflow.core.fruitless import Tried, tried_of
 from pytest_agentflow.core.integration import Car
 from pytest_agentflow.core.model import Observation
 from pytest_agentflow.core.plan import StopReason, after_round, before_round
@@ -28,7 +29,7 @@ def fix_loop(run: Run) -> int:
     first: Observation | None = None
     cars: list[Car] = []
     doubted: frozenset[Doubt] = frozenset()  # failures that may have several causes after all
-    tried: set[str] = set()  # keys of attempts, which hold the tree that they start from
+    tried: list[Tried] = []  # first attempts of units, and whether they came to anything
     tree = run.base.tree
     number = 0
     while True:
@@ -55,7 +56,7 @@ def fix_loop(run: Run) -> int:
         failed = unrepaired(made.attempts, made.results)
         stop = after_round(integration, made.results, made.stopped, doubts=is_new(failed, doubted))
         doubted |= failed
-        tried |= {a.key for a in attempts}
+        tried += tried_of(attempts, made.results)
         if stop:
             observation = observe(run, number + 1, tree)
             stop = before_round(observation, number, number + 1, run.threshold, bool(cars)) or stop

@@ -13,6 +13,8 @@ from pytest_agentflow.agents import costs, preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.doubts import Doubt
 from pytest_agentflow.core.events import PLANNED, content_key
+from pytest_agentflow.core.fruitless import Tried, fail_alike, same_unit
+from pytest_agentflow.core.gitobjects import changed
 from pytest_agentflow.core.model import Attempt, Cluster, Observation
 from pytest_agentflow.core.plan import first_attempts
 from pytest_agentflow.core.questions import Bill, Questions, questions
@@ -32,15 +34,15 @@ def plan(
     flaky: int,
     coverage: CoverageMap,
     doubted: Collection[Doubt] = (),
-    tried: Collection[str] = (),
+    tried: Sequence[Tried] = (),
 ) -> tuple[Attempt, ...]:
     """The round's first attempts; `plan.json` and the journal hold what they are and why.
 
-    What an earlier round tried on this very tree (`tried` holds the keys) would end as it did: it is not made again.
+    What an earlier round `tried` and what would end as it did is not made again.
     """
     neighbours = {c.id: _neighbours(c, observation, coverage) for c in clusters}
     made = first_attempts(number, clusters, observation, neighbours, run.bounds, doubted)
-    attempts = [a for a in made if a.key not in tried]
+    attempts = [a for a in made if not _made_before(run, a, observation, coverage, tried)]
     run.plugins.hook.pytest_agentflow_modify_attempts(attempts=attempts)
     answers = _questions(run, observation, clusters, flaky, coverage)
     write_json(run.directory / "plan.json", plan_document(run.id, clusters, answers))
@@ -53,6 +55,22 @@ def plan(
         PLANNED, key, lambda: {"round": number, "attempts": told, "questions": codec.encode(answers)}
     )
     return tuple(attempts)
+
+
+def _made_before(
+    run: Run, attempt: Attempt, now: Observation, coverage: CoverageMap, tried: Sequence[Tried]
+) -> bool:
+    """Whether it would end as one that was made before; mostly a unit whose files no fix has touched."""
+    if any(attempt.key == earlier.attempt.key for earlier in tried):
+        return True
+    reached = {path for target in attempt.targets for path in coverage.bits_of(target)}
+    files = run.snapshot(now.tree).files
+    return any(
+        same_unit(attempt, earlier)
+        and reached.isdisjoint(changed(run.snapshot(earlier.attempt.base).files, files))
+        and fail_alike(attempt.targets, run.load_observation(earlier.attempt.base), now)
+        for earlier in tried
+    )
 
 
 def plan_document(run_id: str, clusters: Sequence[Cluster], answers: Questions) -> dict[str, object]:

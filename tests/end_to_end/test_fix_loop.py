@@ -230,3 +230,39 @@ def test_failures_that_nothing_repairs_together_are_tried_apart_and_the_run_ends
     assert done.out.count("  0/2 ") == 2, done.out
     assert "stagnated" in done.out
     assert empty.state() == before
+
+
+def test_a_unit_that_no_fix_touched_is_not_tried_again(empty) -> None:
+    """`area` is repaired in the first round; nothing of `volume` changed, so the second round has nothing to try."""
+    empty.write("area.py", "def area(a):\n    return a + a\n")
+    empty.write("volume.py", "def volume(a):\n    return a * a\n")
+    empty.write(
+        "test_both.py",
+        "from area import area\nfrom volume import volume\n\n\ndef test_area():\n    assert area(3) == 9\n\n\n"
+        "def test_zero():\n    assert area(0) == volume(0) == 0\n\n\ndef test_volume():\n    assert volume(3) == 27\n",
+    )
+    empty.write("pyproject.toml", '[tool.pytest.ini_options]\npythonpath = ["."]\n')
+    rule = {
+        "target": "test_both.py::test_area",
+        "edits": [{"path": "area.py", "old": "a + a", "new": "a * a"}],
+    }
+    empty.configure(half={"rules": [rule]})
+    empty.commit()
+    assert empty.pytest("--agent-fix", "--agent", "half").code == 1
+    planned = [e["data"] for e in empty.journal() if e["event"] == "planned"]
+    assert [[a["visible"] for a in p["attempts"]] for p in planned] == [
+        [["test_both.py::test_area"], ["test_both.py::test_volume"]],
+        [],
+    ]
+
+
+def test_a_unit_whose_files_a_fix_touched_is_tried_again(calc) -> None:
+    rule = {
+        "target": "test_calc.py::test_add*",
+        "edits": [{"path": "calc.py", "old": "a - b", "new": "a + b"}],
+    }
+    calc.configure(half={"rules": [rule]})
+    calc.commit("another agent")
+    assert calc.pytest("--agent-fix", "--agent", "half").code == 1
+    planned = [e["data"]["attempts"] for e in calc.journal() if e["event"] == "planned"]
+    assert [len(attempts) for attempts in planned] == [2, 1]
