@@ -39,7 +39,10 @@ NOTHING = Patch("", ())
 
 
 def make_attempt(lane: Lane, attempt: Attempt) -> None:
-    """One attempt from claim to `result.json`. Whatever goes wrong inside is this attempt's result, not the lane's end."""
+    """One attempt from claim to `result.json`. Whatever goes wrong inside is this attempt's result, not the lane's end.
+
+    An orphaned lane writes none: its files are being removed under the attempt, which a resumed run makes again.
+    """
     directory = lane.directory / "attempts" / attempt.id
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "attempt.json", codec.encode(attempt))
@@ -51,6 +54,8 @@ def make_attempt(lane: Lane, attempt: Attempt) -> None:
         message = f"{type(error).__name__}: {error}"
         record = AttemptRecord(attempt.id, attempt.key, attempt.agent, "harness_error", message)
         evidence = None
+    if lane.closing.is_set():
+        return
     patches.save(record.patch, directory / "patch.diff")
     if evidence is not None:
         write_json(directory / "evidence.json", codec.encode(evidence))

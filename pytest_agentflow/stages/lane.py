@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class Lane:
     pool: Pool
     scratch: Path
     plugins: Any
+    closing: threading.Event  # its files go: whatever ends now ended because of that
 
 
 @contextmanager
@@ -78,7 +80,10 @@ def open_lane(manifest_path: Path, number: int) -> Iterator[Lane]:
     scratch = Path(manifest.temp) / f"scratch-{name}-{os.getpid()}"
     scratch.mkdir(mode=0o700)
 
+    closing = threading.Event()
+
     def cleanup() -> None:
+        closing.set()
         shutil.rmtree(scratch, ignore_errors=True)
         pool.close()
 
@@ -95,6 +100,7 @@ def open_lane(manifest_path: Path, number: int) -> Iterator[Lane]:
         pool=pool,
         scratch=scratch,
         plugins=hookspecs.manager(manifest.plugins),
+        closing=closing,
     )
     try:
         yield lane
