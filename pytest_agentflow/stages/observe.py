@@ -147,10 +147,12 @@ def _believable(run: Run, record: SessionRecord) -> None:
             f"The tests import project code from the original tree instead of the workspace: {shown}.",
             "Make the import path come from the project (src layout, `pythonpath` in the ini), not from an absolute path.",
         )
-    if record.problem == "usage error" or (record.problem and not record.results):
+    silent = all(r.outcome is Outcome.MISSING for r in record.results.values())
+    if record.problem == "usage error" or (record.problem and silent):
         tail = "\n".join(record.output_tail.strip().splitlines()[-15:])
+        gave = "; tests that were collected gave no result" if record.results else ""
         raise AgentflowError(
-            f"The suite does not run in a workspace ({record.problem}):\n{tail}",
+            f"The suite does not run in a workspace ({record.problem}{gave}):\n{tail}",
             "Run plain `pytest` first; if it works there, see docs/how-to/when-the-workspace-differs.md.",
             exit_code=4 if record.problem == "usage error" else 1,
         )

@@ -137,7 +137,7 @@ def test_a_suite_that_prints_megabytes(calc) -> None:
         'addopts = "-n 2"',
         'addopts = "-p no:xdist"',
         'addopts = "-x --maxfail=1"',
-        'addopts = "-p no:cacheprovider --strict-markers"\nfilterwarnings = ["error"]\nasyncio_default_fixture_loop_scope = "function"',
+        'addopts = "-p no:cacheprovider --strict-markers"\nfilterwarnings = ["error"]',
         'addopts = "--cov=calc --cov-fail-under=100"\ntimeout = 60',
         'addopts = "--reruns 2"',
     ],
