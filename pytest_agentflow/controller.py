@@ -10,13 +10,16 @@ import json
 import os
 import signal
 import sys
+from types import FrameType
 
 from pytest_agentflow.errors import AgentflowError
 
 
 def main(fd: int) -> int:
     """Read the handover from `fd` and return pytest's exit code. A user's mistake is printed, never as a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt_once)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt_once)
     with os.fdopen(fd, encoding="utf-8") as pipe:
         request = json.load(pipe)
     _not_dumpable()
@@ -37,6 +40,13 @@ def main(fd: int) -> int:
     except KeyboardInterrupt:
         print("agentflow: interrupted before anything was recorded; start again.", file=sys.stderr)  # noqa: T201
         return 2
+
+
+def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
+    """Interrupt what runs, and nothing that cleans up after it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _not_dumpable() -> None:

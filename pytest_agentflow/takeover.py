@@ -53,12 +53,27 @@ def take_over(config: pytest.Config) -> int:
     os.close(reader)
     with os.fdopen(writer, "w", encoding="utf-8") as pipe:
         json.dump(request, pipe)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the terminal sends it to the controller too, which cleans up
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    code = process.wait()
+    code = _wait_for(process)
     return 2 if code < 0 else code
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Wait, and pass on what asks us to end; the controller cleans up, and hears a terminal's Ctrl-C by itself."""
+    if not hasattr(signal, "sigtimedwait"):  # then nobody can tell where a SIGINT comes from
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        return process.wait()
+    heard = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+    while process.poll() is None:
+        told = signal.sigtimedwait(heard, 1.0)
+        if told is None or told.si_signo == signal.SIGCHLD:
+            continue
+        if (
+            told.si_signo == signal.SIGTERM or told.si_code <= 0
+        ):  # from a process; the kernel's own are positive
+            process.terminate()
+    return process.returncode
 
 
 def _import_path() -> list[str]:

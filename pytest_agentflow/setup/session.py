@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -74,7 +73,6 @@ def _to_its_end(run: Run, request: Request) -> int:
         _begin(run, request)
         return fix_loop(run)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a clean-up behind
         _stopped(run, "interrupted")
         report.write(run, None)
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +165,19 @@ def heeding_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)])
+@pytest.mark.parametrize(
+    ("send", "number", "times"),
+    [
+        (os.killpg, signal.SIGINT, 1),  # as a terminal does
+        (os.killpg, signal.SIGINT, 2),
+        (os.kill, signal.SIGINT, 1),  # as a supervisor does, to the one process that it knows
+        (os.kill, signal.SIGINT, 3),
+        (os.kill, signal.SIGTERM, 1),
+        (os.kill, signal.SIGTERM, 2),
+    ],
+)
 def test_an_interrupted_run_cleans_up_and_prints_how_to_resume(
-    calc, number: signal.Signals, times: int
+    calc, send: Callable[[int, int], None], number: signal.Signals, times: int
 ) -> None:
     calc.configure(sleepy={"rules": [{"target": "*", "sleep": 300}]})
     calc.commit("sleepy")
@@ -180,10 +192,8 @@ def test_an_interrupted_run_cleans_up_and_prints_how_to_resume(
             break
     time.sleep(1.5)
     for _ in range(times):
-        if number is signal.SIGTERM:
-            process.terminate()
-        else:
-            os.killpg(process.pid, number)  # as a terminal does
+        with contextlib.suppress(ProcessLookupError):
+            send(process.pid, number)
         time.sleep(0.2)
     out, _ = process.communicate(timeout=150)
     assert process.returncode == 2, out
