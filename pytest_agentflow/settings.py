@@ -85,8 +85,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "agent-attempt-timeout",
         "value",
-        900.0,
-        "wall-clock time of one attempt; the search takes 90 s unless this is set, and at most 60 s before another agent",
+        None,
+        "wall-clock time of one attempt: 900 s unless set; the search takes 90 s unless set, and at most 60 s before another agent",
         "TIME",
         parse_duration,
     ),

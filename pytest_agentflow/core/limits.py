@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_agentflow.core.plan import DEFAULT_TIMEOUT, SEARCH_SECONDS, SEARCH_SECONDS_BEFORE_MODEL
+from pytest_agentflow.core.plan import SEARCH_SECONDS, SEARCH_SECONDS_BEFORE_MODEL
 
 RAISES = "--agent-attempt-timeout raises it"
 
 
-def search_limit(timeout: float, cascade: Sequence[str], attempt_timeout: float) -> str:
-    """What set the `timeout` of an attempt of the search; `attempt_timeout` is the option's value."""
-    if len(cascade) > 1 and attempt_timeout > SEARCH_SECONDS_BEFORE_MODEL:
+def search_limit(timeout: float, cascade: Sequence[str], attempt_timeout: float | None) -> str:
+    """What set the `timeout` of an attempt of the search; `attempt_timeout` is the option's value, None where it is not set."""
+    if len(cascade) > 1 and (attempt_timeout is None or attempt_timeout > SEARCH_SECONDS_BEFORE_MODEL):
         whole, name = SEARCH_SECONDS_BEFORE_MODEL, "the search's limit where another agent follows"
         more = "--agent search, alone, gives it more"
-    elif len(cascade) == 1 and attempt_timeout == DEFAULT_TIMEOUT:
+    elif attempt_timeout is None:
         whole, name, more = SEARCH_SECONDS, "the search's usual limit", RAISES
     else:
         whole, name, more = attempt_timeout, "--agent-attempt-timeout", ""

@@ -15,11 +15,9 @@ from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, Outcome, VerdictKind
 
 LOST_MOST = 2  # a unit whose lane dies a third time is given up
-SEARCH_SECONDS_BEFORE_MODEL = 60.0
-SEARCH_SECONDS = (
-    90.0  # the search finds early or hardly at all; --agent-attempt-timeout above the default gives it more
-)
-DEFAULT_TIMEOUT = 900.0
+# Seconds of an attempt where --agent-attempt-timeout says nothing: the search finds early or hardly at all.
+USUAL_SECONDS, SEARCH_SECONDS = 900.0, 90.0
+SEARCH_SECONDS_BEFORE_MODEL = 60.0  # at most, whatever it says
 PARTS_TAKE, PART_LEAST = (
     2.0,
     20.0,
@@ -52,7 +50,7 @@ class Bounds:
     retries: int = 3
     max_attempts: int = 1000
     holdout: float = 0.25
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float | None = None  # as --agent-attempt-timeout says
     seed: int = 0
     fingerprint: str = ""  # versions of agents, model, settings: part of every key
 
@@ -135,11 +133,10 @@ def first_attempts(
 
 def _timeout(agent: str, bounds: Bounds, parts: int = 1) -> float:
     if agent != "search":
-        return bounds.timeout
+        return bounds.timeout or USUAL_SECONDS
+    whole = bounds.timeout or SEARCH_SECONDS
     if len(bounds.agents) > 1:
-        whole = min(bounds.timeout, SEARCH_SECONDS_BEFORE_MODEL)
-    else:
-        whole = SEARCH_SECONDS if bounds.timeout == DEFAULT_TIMEOUT else bounds.timeout
+        whole = min(whole, SEARCH_SECONDS_BEFORE_MODEL)
     return whole if parts == 1 else min(whole, max(PART_LEAST, PARTS_TAKE * whole / parts))
 
 

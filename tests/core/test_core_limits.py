@@ -14,24 +14,25 @@ ALONE, FOLLOWED = ("search",), ("search", "anthropic")
 @pytest.mark.parametrize(
     ("timeout", "cascade", "option", "words"),
     [
-        (90, ALONE, 900, "90 s, the search's usual limit; --agent-attempt-timeout raises it"),
-        (36, ALONE, 900, "36 s, its unit's share of the search's usual limit, 90 s; --agent-attempt-timeout raises it"),
+        (90, ALONE, None, "90 s, the search's usual limit; --agent-attempt-timeout raises it"),
+        (36, ALONE, None, "36 s, its unit's share of the search's usual limit, 90 s; --agent-attempt-timeout raises it"),
+        (900, ALONE, 900, "900 s, --agent-attempt-timeout"),
         (300, ALONE, 300, "300 s, --agent-attempt-timeout"),
         (40, ALONE, 300, "40 s, its unit's share of --agent-attempt-timeout, 300 s; --agent-attempt-timeout raises it"),
-        (60, FOLLOWED, 900, "60 s, the search's limit where another agent follows; --agent search, alone, gives it more"),
+        (60, FOLLOWED, None, "60 s, the search's limit where another agent follows; --agent search, alone, gives it more"),
         (20, FOLLOWED, 20, "20 s, --agent-attempt-timeout"),
     ],
 )  # fmt: skip
 def test_the_words_name_the_limit_and_what_raises_it(
-    timeout: float, cascade: tuple[str, ...], option: float, words: str
+    timeout: float, cascade: tuple[str, ...], option: float | None, words: str
 ) -> None:
     assert search_limit(timeout, cascade, option) == words
 
 
 @pytest.mark.parametrize("cascade", [ALONE, FOLLOWED])
-@pytest.mark.parametrize("option", [20.0, 60.0, 300.0, 900.0])
+@pytest.mark.parametrize("option", [20.0, 60.0, 300.0, 900.0, None])
 def test_the_words_agree_with_what_the_plan_gives_a_whole_unit(
-    cascade: tuple[str, ...], option: float
+    cascade: tuple[str, ...], option: float | None
 ) -> None:
     seen = Observation("t", ("a",), ("a",), {})
     made = first_attempts(1, [Cluster("c1", ("a",), ())], seen, {}, Bounds(cascade, timeout=option))
