@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_agentflow.core.model import Attempt, Failure, SessionRecord, Spend
+from pytest_agentflow.core.scope import ScopePolicy
 
 
 class AgentOutcome(StrEnum):
@@ -65,6 +66,12 @@ class Brief:
     deadline: float = 900.0  # seconds this attempt may take, from now
     limit: str = ""  # in words: what set the deadline of a search, and what raises it
     config: Mapping[str, Any] = field(default_factory=dict)  # the agent's own section of the configuration
+    protected: tuple[str, ...] = ()  # globs that may not be edited although they lie inside the scope
+
+    @property
+    def policy(self) -> ScopePolicy:
+        """What the judge lets a patch touch: told to the agent before it edits."""
+        return ScopePolicy.of(self.scope, self.protected)
 
 
 class Bench(Protocol):

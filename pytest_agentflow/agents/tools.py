@@ -133,7 +133,7 @@ class ToolBox:
         relative = files.locate(self.brief.workspace, _text(arguments, "path"))
         if command == "view":
             return self._view(relative, arguments.get("view_range"))
-        why = files.refusal(self.brief.workspace, relative, self.brief.scope)
+        why = files.refusal(self.brief.workspace, relative, self.brief.policy)
         if why:
             raise BadInput(f"{relative}: {why}; the edit was not made")
         if command == "create":

@@ -78,10 +78,10 @@ def is_folder(root: Path, relative: str) -> bool:
     return (Path(os.path.realpath(root)) / relative).is_dir()
 
 
-def refusal(root: Path, relative: str, scope: tuple[str, ...]) -> str | None:
+def refusal(root: Path, relative: str, policy: ScopePolicy) -> str | None:
     """Why an edit could not be kept, or None: the judge's own rule, told before the edit is made instead of after it."""
     fresh = not (Path(os.path.realpath(root)) / relative).exists()
-    return ScopePolicy.of(scope).refuses(relative, new=fresh)
+    return policy.refuses(relative, new=fresh)
 
 
 def _open(root: Path, relative: str, flags: int) -> int:

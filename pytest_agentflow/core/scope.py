@@ -98,9 +98,9 @@ class ScopePolicy:
     protected: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, globs: Iterable[str]) -> ScopePolicy:
+    def of(cls, globs: Iterable[str], protected: Iterable[str] = ()) -> ScopePolicy:
         """What an agent may edit that is told these globs; everything but what is always closed where there are none."""
-        return cls(tuple(globs) or cls().globs)
+        return cls(tuple(globs) or cls().globs, tuple(protected))
 
     def refuses(self, path: str, *, new: bool = False, installed: frozenset[str] = frozenset()) -> str | None:
         """Why a patch may not touch `path`, or None. `new` says that the base does not have it; `installed` are names of

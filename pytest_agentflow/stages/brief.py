@@ -31,6 +31,7 @@ def brief_of(
         failures=failures,
         passing_seconds={i: results[i].duration for i in shown if i in results},
         scope=lane.scope.globs,
+        protected=lane.scope.protected,
         notes={**_context_notes(workspace, lane.settings.agent_context), **_flaky_notes(lane, attempt)},
         deadline=attempt.timeout,
         limit=_limit(attempt, lane.settings),

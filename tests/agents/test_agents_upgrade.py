@@ -12,6 +12,7 @@ from pytest_agentflow.agents.search.edits import Source
 from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.upgrade import Chase, as_edits, in_scope
 from pytest_agentflow.core.hints import Hint, read
+from pytest_agentflow.core.scope import ScopePolicy
 
 FACTS: dict[str, Any] = {
     "names": ["load", "safe_load", "pass_context", "SafeLoader", "Loader", "soft_str", "Field"],
@@ -144,18 +145,19 @@ def test_an_argument_with_effects_is_not_evaluated_twice_when_a_deprecated_call_
 
 
 @pytest.mark.parametrize(
-    ("scope", "found"),
+    ("policy", "found"),
     [
-        ((), {"shop.py", "pkg/part.py"}),
-        (("**",), {"shop.py", "pkg/part.py"}),
-        (("pkg/",), {"pkg/part.py"}),
-        (("pkg/", "tests/**"), {"pkg/part.py", "tests/test_shop.py", "tests/conftest.py"}),
+        (ScopePolicy.of(()), {"shop.py", "pkg/part.py"}),
+        (ScopePolicy.of(["**"]), {"shop.py", "pkg/part.py"}),
+        (ScopePolicy.of(["**"], ["pkg/"]), {"shop.py"}),
+        (ScopePolicy.of(["pkg/"]), {"pkg/part.py"}),
+        (ScopePolicy.of(["pkg/", "tests/**"]), {"pkg/part.py", "tests/test_shop.py", "tests/conftest.py"}),
     ],
 )
 def test_a_call_in_a_test_is_no_place_to_repair_unless_the_user_opens_the_tests(
-    tmp_path: Path, scope: tuple[str, ...], found: set[str]
+    tmp_path: Path, policy: ScopePolicy, found: set[str]
 ) -> None:
     for name in ("shop.py", "pkg/part.py", "tests/test_shop.py", "tests/conftest.py", "setup.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("VALUE = 1\n")
-    assert set(in_scope(tmp_path, scope, {})) == found
+    assert set(in_scope(tmp_path, policy, {})) == found

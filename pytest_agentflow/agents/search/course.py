@@ -104,7 +104,7 @@ class Search:
 
     def _upgrades(self, runner: WarmRunner, mode: str, hints: list[Hint]) -> list[Ranked]:
         """What the exceptions themselves suggest comes before everything else, one after the other where they hide others."""
-        self.sources = in_scope(self.brief.workspace, self.brief.scope, self.sources)
+        self.sources = in_scope(self.brief.workspace, self.brief.policy, self.sources)
         probe, over = self._probe(), deadline(0.4 * self.brief.deadline, self.bench.cancelled)
         edits, self.notes["upgrade"] = upgraded(runner, self.brief, mode, self.sources, probe, over)
         found = islice(repairs(hints, self.sources, probe), EVIDENCE_MOST)

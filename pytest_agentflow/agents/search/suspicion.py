@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.core.scope import ScopePolicy
 
@@ -26,7 +24,8 @@ def line_scores(brief: Brief) -> Scores:
     if not brief.attempt.ranked_lines:
         for place, score in _from_tracebacks(brief).items():
             scores[place] = max(score, scores.get(place, 0.0))
-    return {place: score for place, score in scores.items() if editable(brief.scope, place[0]) and score > 0}
+    policy = brief.policy
+    return {place: score for place, score in scores.items() if editable(policy, place[0]) and score > 0}
 
 
 def _from_tracebacks(brief: Brief) -> Scores:
@@ -39,6 +38,6 @@ def _from_tracebacks(brief: Brief) -> Scores:
     return scores
 
 
-def editable(scope: Iterable[str], path: str) -> bool:
+def editable(policy: ScopePolicy, path: str) -> bool:
     """Whether a patch of this Python file could be kept: the judge's own rule, by which tests are closed unless a glob names them."""
-    return path.endswith(".py") and ScopePolicy.of(scope).refuses(path) is None
+    return path.endswith(".py") and policy.refuses(path) is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.installed import Probe
 from pytest_agentflow.agents.search.suspicion import editable
 from pytest_agentflow.core.hints import Hint, read
+from pytest_agentflow.core.scope import ScopePolicy
 
 STEPS = 8  # complaints one behind the other
 TRIES = 60  # edits for one complaint
@@ -160,16 +161,16 @@ def _alike(a: str, b: str) -> int:
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def in_scope(workspace: Path, scope: Iterable[str], known: Mapping[str, Source]) -> dict[str, Source]:
+def in_scope(workspace: Path, policy: ScopePolicy, known: Mapping[str, Source]) -> dict[str, Source]:
     """Python files that may be edited, the suspects first; an upgrade breaks more places than the traceback shows."""
-    globs, found = tuple(scope), dict(known)
+    found = dict(known)
     for folder, folders, names in os.walk(workspace):
         folders[:] = sorted(
             f for f in folders if not f.startswith((".", "__")) and f not in ("venv", "node_modules")
         )
         for name in sorted(names):
             relative = (Path(folder) / name).relative_to(workspace).as_posix()
-            if len(found) < FILES and relative not in found and editable(globs, relative):
+            if len(found) < FILES and relative not in found and editable(policy, relative):
                 path = Path(folder) / name
                 source = Source.read(workspace, relative) if path.stat().st_size < SIZE else None
                 if source is not None:
