@@ -197,3 +197,28 @@ def test_a_needless_one_is_dropped_and_not_made_a_zero() -> None:
     source = Source("m.py", b"def g(a):\n    return a[3 - 1]\n")
     texts = [source.patched(r.edits).decode() for r in generate({"m.py": source}, {("m.py", 2): 1.0})]
     assert texts.index("def g(a):\n    return a[3]\n") < texts.index("def g(a):\n    return a[3 - 0]\n")
+
+
+COUNTING = """\
+class Door:
+    def __init__(self):
+        self.opened: int = 0
+        self.width = 2.5
+
+    def open(self):
+        print("open")
+
+    def close(self):
+        return self.opened
+"""
+
+
+def test_a_counter_with_which_nobody_counts_may_have_been_forgotten() -> None:
+    source = Source("m.py", COUNTING.encode())
+    offered = [
+        source.patched(ranked.edits).decode() for ranked in generate({"m.py": source}, {("m.py", 7): 1.0})
+    ]
+    place = '        print("open")\n'
+    assert COUNTING.replace(place, f"{place}        self.opened += 1\n") in offered
+    assert COUNTING.replace(place, f"        self.opened += 1\n{place}") in offered
+    assert not any("self.width += 1" in text for text in offered)

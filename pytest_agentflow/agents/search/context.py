@@ -99,6 +99,24 @@ class Context:
         return [a for a, _ in counts.most_common()]
 
     @cached_property
+    def uncounted(self) -> list[str]:
+        """Attributes of `self` that start as a whole number and that nothing in the class counts up or down."""
+        owner = self.file.enclosing_class(self.scope)
+        if owner is None or "self" not in self.params:
+            return []
+        starts: dict[str, None] = {}
+        counted = set()
+        for node in ast.walk(owner):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for target in targets:
+                if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self":
+                    if isinstance(node, ast.AugAssign):
+                        counted.add(target.attr)
+                    elif isinstance(node, ast.Assign | ast.AnnAssign) and _whole_number(node.value):
+                        starts[target.attr] = None
+        return [name for name in starts if name not in counted]
+
+    @cached_property
     def reachable(self) -> frozenset[str]:
         """Every name that code pasted here may use."""
         extra = {"self", "cls"} & set(self.params)
@@ -233,3 +251,7 @@ def _is_stub(function: Function) -> bool:
         isinstance(last, ast.Pass | ast.Raise)
         or (isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant))
     )
+
+
+def _whole_number(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int

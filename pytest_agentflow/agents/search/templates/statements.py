@@ -112,6 +112,8 @@ def _small(ctx: Context, names: list[str], loop: bool) -> Iterator[tuple[str, st
     ]
     for name in dict.fromkeys([*counters, *(names[:6] if loop else ())]):
         yield f"{name} += 1", "missing-statement", 0.3
+    for name in ctx.uncounted:
+        yield f"self.{name} += 1", "missing-statement", 0.4
     for call in _calls_by_name(ctx)[:20]:
         yield call, "missing-statement", 0.35
     if loop:
