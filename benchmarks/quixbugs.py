@@ -96,6 +96,10 @@ def one(name: str, tree: Path, scratch: Path, args: argparse.Namespace) -> dict:
     case = Case(name, tree, scratch, scope=("python_programs/",))
     base = case.run([test], timeout=120, extra_args=("--timeout=2",))
     results = base.results
+    if not red(results):
+        raise SystemExit(
+            f"{name}: no test fails ({base.problem or 'all pass'}; pytest-timeout is needed)\n{base.output_tail[-400:]}"
+        )
     order = [i for i, r in results.items() if r.outcome is not Outcome.SKIPPED]  # slow cases, by default
     hidden = set(order[1::2]) if args.half else set()
     visible = [i for i in red(results) if i not in hidden] or red(results)[:1]
