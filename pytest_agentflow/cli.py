@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import warnings
 
 from pytest_agentflow import __version__
 from pytest_agentflow.errors import AgentflowError
@@ -25,6 +26,7 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; a user's mistake is printed in one or two lines, never as a traceback."""
+    warnings.simplefilter("ignore", SyntaxWarning)  # of files that are only read here: pytest shows them
     parser = argparse.ArgumentParser(prog="agentflow", description=__import__("pytest_agentflow").__doc__)
     parser.add_argument("--version", action="version", version=f"pytest-agentflow {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

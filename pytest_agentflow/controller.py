@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 
 from pytest_agentflow.errors import AgentflowError
@@ -17,6 +18,7 @@ from pytest_agentflow.errors import AgentflowError
 
 def main(fd: int) -> int:
     """Read the handover from `fd` and return pytest's exit code. A user's mistake is printed, never as a traceback."""
+    warnings.simplefilter("ignore", SyntaxWarning)  # of files that are only read here: pytest shows them
     signal.signal(signal.SIGTERM, _interrupt_once)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt_once)

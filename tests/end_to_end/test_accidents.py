@@ -231,3 +231,12 @@ def test_a_session_that_ends_before_its_tests_is_not_green(calc) -> None:
     done = calc.pytest("--agent-fix")
     assert done.code == 1, done
     assert "gave no result" in done.out
+
+
+def test_warnings_about_files_that_are_only_read_stay_out_of_the_terminal(calc) -> None:
+    """pytest shows them for what it imports; 3.12 and later would say them aloud for every file that is parsed."""
+    calc.write("test_calc.py", (calc.top / "test_calc.py").read_text() + '\n\nPATTERN = "\\/"\n')
+    calc.commit("an escape that is none")
+    done = calc.pytest("--agent-fix", "--agent", "honest")
+    assert done.code == 0, done
+    assert "SyntaxWarning" not in done.out

@@ -91,6 +91,11 @@ def _made(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
     for place in (ctx.before, ctx.after) if last else (ctx.before,):
         for text, kind, weight in _small(ctx, names, in_loop(ctx, node)):
             yield place(node, text, kind, weight)
+    for name in ctx.uncounted:
+        weight = 0.4 if _read_below(ctx, node, name) else 0.25
+        yield ctx.before(node, f"self.{name} += 1", "missing-statement", weight)
+        if last:
+            yield ctx.after(node, f"self.{name} += 1", "missing-statement", 0.25)
     for name in [*names, "self", "None", "True", "False"] if last else ():
         if name != "self" or "self" in ctx.params:
             yield ctx.after(node, f"return {name}", "missing-return", 0.35)
@@ -98,6 +103,14 @@ def _made(ctx: Context, node: ast.stmt) -> Iterator[Edit]:
         yield ctx.replace(node, f"return {ctx.code(node)}", "missing-return", 0.8)
         for name in names[:6]:
             yield ctx.replace(node, f"{name} = {ctx.code(node)}", "missing-assignment", 0.3)
+
+
+def _read_below(ctx: Context, node: ast.stmt, attribute: str) -> bool:
+    """Whether this statement or one behind it in its block looks at an attribute: a value is mostly changed before it is used."""
+    block = block_of(ctx, node)
+    below = block[block.index(node) :] if node in block else [node]
+    inside = (n for statement in below for n in ast.walk(statement))
+    return any(isinstance(n, ast.Attribute) and n.attr == attribute for n in inside)
 
 
 def _small(ctx: Context, names: list[str], loop: bool) -> Iterator[tuple[str, str, float]]:
@@ -112,8 +125,6 @@ def _small(ctx: Context, names: list[str], loop: bool) -> Iterator[tuple[str, st
     ]
     for name in dict.fromkeys([*counters, *(names[:6] if loop else ())]):
         yield f"{name} += 1", "missing-statement", 0.3
-    for name in ctx.uncounted:
-        yield f"self.{name} += 1", "missing-statement", 0.4
     for call in _calls_by_name(ctx)[:20]:
         yield call, "missing-statement", 0.35
     if loop:
