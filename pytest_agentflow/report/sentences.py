@@ -56,7 +56,13 @@ def _localised(data: Data) -> str:
 
 
 def _planned(data: Data) -> str:
-    return f"{_round(data)}plan: {count(len(data.get('attempts') or ()), 'attempt')}"
+    left = int(data.get("left_out") or 0)
+    why = (
+        f"; {count(left, 'unit')} not tried again, since nothing that the tests run has changed"
+        if left
+        else ""
+    )
+    return f"{_round(data)}plan: {count(len(data.get('attempts') or ()), 'attempt')}{why}"
 
 
 def _verified(data: Data) -> str:

@@ -43,6 +43,7 @@ def plan(
     neighbours = {c.id: _neighbours(c, observation, coverage) for c in clusters}
     made = first_attempts(number, clusters, observation, neighbours, run.bounds, doubted)
     attempts = [a for a in made if not _made_before(run, a, observation, coverage, tried)]
+    left_out = len(made) - len(attempts)
     run.plugins.hook.pytest_agentflow_modify_attempts(attempts=attempts)
     answers = _questions(run, observation, clusters, flaky, coverage)
     write_json(run.directory / "plan.json", plan_document(run.id, clusters, answers))
@@ -51,9 +52,8 @@ def plan(
         {"id": a.id, "cluster": a.cluster, "agent": a.agent, "visible": list(a.visible), "retry": a.retry}
         for a in attempts
     ]
-    run.journal.once(
-        PLANNED, key, lambda: {"round": number, "attempts": told, "questions": codec.encode(answers)}
-    )
+    planned = {"round": number, "attempts": told, "left_out": left_out, "questions": codec.encode(answers)}
+    run.journal.once(PLANNED, key, lambda: planned)
     return tuple(attempts)
 
 

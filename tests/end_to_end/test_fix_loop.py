@@ -248,7 +248,9 @@ def test_a_unit_that_no_fix_touched_is_not_tried_again(empty) -> None:
     }
     empty.configure(half={"rules": [rule]})
     empty.commit()
-    assert empty.pytest("--agent-fix", "--agent", "half").code == 1
+    done = empty.pytest("--agent-fix", "--agent", "half")
+    assert done.code == 1, done
+    assert "plan: 0 attempts; 1 unit not tried again" in done.out
     planned = [e["data"] for e in empty.journal() if e["event"] == "planned"]
     assert [[a["visible"] for a in p["attempts"]] for p in planned] == [
         [["test_both.py::test_area"], ["test_both.py::test_volume"]],
