@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import signal
 import sys
+import time
 import warnings
+from collections.abc import Callable
 from types import FrameType
 
 from pytest_agentflow.errors import AgentflowError
+
+CLEANING = 15.0  # seconds after an interrupt in which further ones change nothing
 
 
 def main(fd: int) -> int:
     """Read the handover from `fd` and return pytest's exit code. A user's mistake is printed, never as a traceback."""
     warnings.simplefilter("ignore", SyntaxWarning)  # of files that are only read here: pytest shows them
-    signal.signal(signal.SIGTERM, _interrupt_once)
+    interrupt = _interruptions()
+    signal.signal(signal.SIGTERM, interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt_once)
+        signal.signal(signal.SIGINT, interrupt)
     with os.fdopen(fd, encoding="utf-8") as pipe:
         request = json.load(pipe)
     _not_dumpable()
@@ -44,11 +50,17 @@ def main(fd: int) -> int:
         return 2
 
 
-def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
-    """Interrupt what runs, and nothing that cleans up after it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _interruptions() -> Callable[[int, FrameType | None], None]:
+    """A handler that interrupts what runs, and not what then cleans up; where an interrupt got lost, another one counts later."""
+    last = -math.inf
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal last
+        if time.monotonic() - last > CLEANING:
+            last = time.monotonic()
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 def _not_dumpable() -> None:

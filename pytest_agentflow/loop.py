@@ -56,7 +56,7 @@ def fix_loop(run: Run) -> int:
         failed = unrepaired(made.attempts, made.results)
         stop = after_round(integration, made.results, made.stopped, doubts=is_new(failed, doubted))
         doubted |= failed
-        tried += tried_of(attempts, made.results)
+        tried += tried_of(attempts, made.attempts, made.results)
         if stop:
             observation = observe(run, number + 1, tree)
             stop = before_round(observation, number, number + 1, run.threshold, bool(cars)) or stop

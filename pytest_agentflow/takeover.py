@@ -69,9 +69,10 @@ def _wait_for(process: subprocess.Popen[bytes]) -> int:
         told = signal.sigtimedwait(heard, 1.0)
         if told is None or told.si_signo == signal.SIGCHLD:
             continue
-        if (
-            told.si_signo == signal.SIGTERM or told.si_code <= 0
-        ):  # from a process; the kernel's own are positive
+        ours_alone = (
+            told.si_code <= 0
+        )  # a process sent it; a terminal's, from the kernel, the controller hears too
+        if ours_alone or told.si_signo == signal.SIGTERM:
             process.terminate()
     return process.returncode
 

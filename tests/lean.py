@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 
 from pytest_agentflow.adapters.sessions import RunSpec
@@ -16,3 +18,14 @@ ADDOPTS = " ".join(OPTIONS)
 def lent(spec: RunSpec) -> RunSpec:
     """With the tools' bytecode, as in a run of the product."""
     return replace(spec, bytecode=str(tool_bytecode(spec, base_directory()) or ""))
+
+
+def plain(**more: object) -> RunSpec:
+    """A project whose sources lie at the top, run by this interpreter."""
+    values: dict[str, object] = {
+        "python": sys.executable,
+        "import_roots": (".",),
+        "pytest_args": ("-p", "no:cacheprovider", "-p", "no:randomly"),
+        "env": {"PATH": os.environ["PATH"]},
+    }
+    return RunSpec(**{**values, **more})  # type: ignore[arg-type]

@@ -238,6 +238,8 @@ class WarmRunner:
         found = {}
         for path, new in job.files.items():
             place = self._place(path)
+            if place not in self._base:
+                self._base[place] = Path(place).read_bytes()
             base = self._base[place]
             start = _common(base, new)
             end = _common(base[start:][::-1], new[start:][::-1])
@@ -245,12 +247,10 @@ class WarmRunner:
         return found
 
     def _place(self, path: str) -> str:
-        """Where a file of the tree really is; what is in it is read once."""
-        place = self._places.get(path)
-        if place is None:
-            place = self._places[path] = os.path.realpath(self._tree / path)
-            self._base[place] = Path(place).read_bytes()
-        return place
+        """Where a file of the tree really is; every candidate asks."""
+        if path not in self._places:
+            self._places[path] = os.path.realpath(self._tree / path)
+        return self._places[path]
 
     # cold ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import signal
 from collections.abc import Generator, Mapping, Sequence
@@ -74,9 +75,10 @@ class Runner:
             whole_failures()
         for n, item in enumerate(items):
             nodeid = self.canonical(item)
-            if any_red and nodeid in if_green:
-                continue
             following = items[n + 1] if n + 1 < len(items) else None
+            if any_red and nodeid in if_green:
+                _leave_out(item, following)
+                continue
             signal.setitimer(signal.ITIMER_PROF, limits.get(nodeid, limits[""]))
             outcome, took = self.one(item, following)
             told = {"id": nodeid, "outcome": outcome.value, "cpu": took, "message": self.phases.message}
@@ -103,6 +105,12 @@ class Runner:
         began = cpu_seconds()
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         return outcome_of(self.phases.seen), cpu_seconds() - began
+
+
+def _leave_out(item: pytest.Item, following: pytest.Item | None) -> None:
+    """Take down what was kept up for it and is not for the one behind it, whom an error in there does not concern."""
+    with contextlib.suppress(Exception):
+        item.session._setupstate.teardown_exact(following)
 
 
 def cpu_seconds() -> float:

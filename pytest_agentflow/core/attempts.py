@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_agentflow.core.model import Finding, FindingStatus, Patch, Spend, Verdict, VerdictKind
+from pytest_agentflow.core.model import (
+    Attempt,
+    AttemptResult,
+    Finding,
+    FindingStatus,
+    Patch,
+    Spend,
+    Verdict,
+    VerdictKind,
+)
 from pytest_agentflow.core.review import Ruling, Standing
 
 
@@ -27,6 +36,16 @@ class AttemptRecord:
     notes: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     ruling: Ruling | None = None  # what reviewers' counterexamples, run by the harness, amount to
+
+
+def by_unit(
+    attempts: Mapping[str, Attempt], results: Iterable[AttemptResult]
+) -> dict[str, list[AttemptResult]]:
+    """A round's results by cluster, follow-ups behind the first; `attempts` holds all of them by id."""
+    found: dict[str, list[AttemptResult]] = {}
+    for result in results:
+        found.setdefault(attempts[result.id].cluster, []).append(result)
+    return found
 
 
 _OUTCOMES = {

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_agentflow.core.attempts import by_unit
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, VerdictKind
 
 _NOT_FOUND = (
@@ -31,11 +32,8 @@ def unrepaired(attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]
 
     Other agents see the whole unit and may repair two causes in one patch; the search looks for one.
     """
-    tried: dict[str, list[AttemptResult]] = {}
-    for result in results:
-        tried.setdefault(attempts[result.id].cluster, []).append(result)
     found = set()
-    for some in tried.values():
+    for some in by_unit(attempts, results).values():
         attempt = attempts[some[-1].id]
         several = len({_function(t) for t in attempt.targets}) > 1
         if several and all(r.agent == "search" and r.verdict.kind in _NOT_FOUND for r in some):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_agentflow.core.attempts import by_unit
 from pytest_agentflow.core.model import Attempt, AttemptResult, Observation, VerdictKind
 
 # What says nothing of the unit: another try may well end otherwise.
@@ -26,14 +27,17 @@ class Tried:
     fruitless: bool
 
 
-def tried_of(attempts: Sequence[Attempt], results: Sequence[AttemptResult]) -> tuple[Tried, ...]:
-    """What a round's first `attempts` came to; `results` are those of all attempts of the round, by ids such as `r1-a2-3`."""
-    found = []
-    for attempt in attempts:
-        ended = [r.verdict.kind for r in results if r.id == attempt.id or r.id.startswith(f"{attempt.id}-")]
-        fruitless = bool(ended) and not any(k.accepted or k in _CUT_SHORT for k in ended)
-        found.append(Tried(attempt, fruitless))
-    return tuple(found)
+def tried_of(
+    first: Sequence[Attempt], attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]
+) -> tuple[Tried, ...]:
+    """What a round's `first` attempts came to; `attempts` and `results` hold those that followed as well."""
+    ended = by_unit(attempts, results)
+    return tuple(Tried(attempt, _fruitless(ended.get(attempt.cluster, ()))) for attempt in first)
+
+
+def _fruitless(results: Sequence[AttemptResult]) -> bool:
+    kinds = [r.verdict.kind for r in results]
+    return bool(kinds) and not any(kind.accepted or kind in _CUT_SHORT for kind in kinds)
 
 
 def same_unit(attempt: Attempt, earlier: Tried) -> bool:
@@ -43,6 +47,14 @@ def same_unit(attempt: Attempt, earlier: Tried) -> bool:
         and attempt.agent == earlier.attempt.agent
         and set(attempt.targets) == set(earlier.attempt.targets)
     )
+
+
+def untouched(reached: Iterable[Collection[str]], changed: Collection[str], seen: Collection[str]) -> bool:
+    """Whether no target runs a line of a `changed` file; `reached` are the files of each, `seen` all that the map knows.
+
+    Where nothing is known of what a target runs, or a file changed that the map does not see, there is no saying.
+    """
+    return set(changed) <= set(seen) and all(paths and set(paths).isdisjoint(changed) for paths in reached)
 
 
 def fail_alike(targets: Iterable[str], before: Observation, now: Observation) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -73,6 +74,8 @@ def _to_its_end(run: Run, request: Request) -> int:
         _begin(run, request)
         return fix_loop(run)
     except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):  # what comes now must not leave half a clean-up behind
+            signal.signal(number, signal.SIG_IGN)
         _stopped(run, "interrupted")
         report.write(run, None)
         return 2

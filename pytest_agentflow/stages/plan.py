@@ -13,7 +13,7 @@ from pytest_agentflow.agents import costs, preflight
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.doubts import Doubt
 from pytest_agentflow.core.events import PLANNED, content_key
-from pytest_agentflow.core.fruitless import Tried, fail_alike, same_unit
+from pytest_agentflow.core.fruitless import Tried, fail_alike, same_unit, untouched
 from pytest_agentflow.core.gitobjects import changed
 from pytest_agentflow.core.model import Attempt, Cluster, Observation
 from pytest_agentflow.core.plan import first_attempts
@@ -63,11 +63,11 @@ def _made_before(
     """Whether it would end as one that was made before; mostly a unit whose files no fix has touched."""
     if any(attempt.key == earlier.attempt.key for earlier in tried):
         return True
-    reached = {path for target in attempt.targets for path in coverage.bits_of(target)}
+    reached = [coverage.bits_of(target) for target in attempt.targets]
     files = run.snapshot(now.tree).files
     return any(
         same_unit(attempt, earlier)
-        and reached.isdisjoint(changed(run.snapshot(earlier.attempt.base).files, files))
+        and untouched(reached, changed(run.snapshot(earlier.attempt.base).files, files), coverage.paths())
         and fail_alike(attempt.targets, run.load_observation(earlier.attempt.base), now)
         for earlier in tried
     )

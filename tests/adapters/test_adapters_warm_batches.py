@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lean import lent
+from lean import lent, plain
 
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.warm import FRESH, HANGS, Job, Limits, WarmRunner, steady
@@ -20,10 +18,7 @@ ADD = "test_sums.py::test_add"
 
 @pytest.fixture(scope="module")
 def tools() -> RunSpec:
-    args = ("-p", "no:cacheprovider", "-p", "no:randomly")
-    return lent(
-        RunSpec(sys.executable, import_roots=(".",), pytest_args=args, env={"PATH": os.environ["PATH"]})
-    )
+    return lent(plain())
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_agentflow.core.fruitless import Tried, fail_alike, same_unit, tried_of
+from pytest_agentflow.core.fruitless import Tried, fail_alike, same_unit, tried_of, untouched
 from pytest_agentflow.core.model import (
     Attempt,
     AttemptResult,
@@ -45,9 +45,28 @@ def result(name: str, kind: VerdictKind) -> AttemptResult:
 )
 def test_what_a_unit_came_to(kinds: list[VerdictKind], fruitless: bool) -> None:
     names = ["r1-a1", "r1-a1-2", "r1-a1-3"]
-    results = [result(name, kind) for name, kind in zip(names, kinds, strict=False)]
-    others = [result("r1-a10", VerdictKind.PLAUSIBLE), result("r1-a2", VerdictKind.LOST)]
-    assert tried_of([FIRST], [*others, *results]) == (Tried(FIRST, fruitless),)
+    other = replace(FIRST, id="r1-a2", cluster="c2")
+    attempts = {name: replace(FIRST, id=name) for name in names} | {other.id: other}
+    results = [result("r1-a2", VerdictKind.PLAUSIBLE), *map(result, names, kinds)]
+    assert tried_of([FIRST], attempts, results) == (Tried(FIRST, fruitless),)
+
+
+@pytest.mark.parametrize(
+    ("reached", "changed", "alike"),
+    [
+        ([{"a.py"}, {"a.py", "b.py"}], (), True),
+        ([{"a.py"}, {"a.py", "b.py"}], ("c.py",), True),
+        ([{"a.py"}, {"a.py", "b.py"}], ("b.py", "c.py"), False),
+        (
+            [{"a.py"}, set()],
+            ("c.py",),
+            False,
+        ),  # a module that could not be collected: nobody knows what it runs
+        ([{"a.py"}], ("prices.json",), False),  # no map tells who reads it
+    ],
+)
+def test_a_unit_is_untouched_only_where_that_is_known(reached: list, changed: tuple, alike: bool) -> None:
+    assert untouched(reached, changed, ("a.py", "b.py", "c.py")) is alike
 
 
 @pytest.mark.parametrize(
