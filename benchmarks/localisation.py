@@ -2,6 +2,7 @@
 
     python benchmarks/localisation.py seed PROJECT_DIR... --work DIR --per 5    plant bugs, record, keep what was observed
     python benchmarks/localisation.py quixbugs CHECKOUT --work DIR
+    python benchmarks/localisation.py survey DIR... --work DIR                  try edits on the failing tests of everything kept there
     python benchmarks/localisation.py rank DIR...                               rank everything kept there, print the tables
 
 Ranks are expected ranks within ties. A project directory is an unpacked source distribution.
@@ -14,7 +15,9 @@ import ast
 import difflib
 import random
 import shutil
+import statistics
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import localisation_bugs as seeding
-from localisation_cases import IGNORED, cases_in, keep, observe, prepare, rank
+from localisation_cases import IGNORED, Case, cases_in, keep, look_around, observe, prepare, rank
+from search_harness import cpu_seconds
 
 from pytest_agentflow.adapters import units
 from pytest_agentflow.core.model import Observation, Outcome
@@ -108,8 +112,9 @@ def quixbugs(checkout: Path, work: Path, python: str) -> None:
         truth = changed_lines((tree / buggy).read_text(), program.read_text())
         directory = work / program.stem
         shutil.rmtree(directory, ignore_errors=True)
-        for part in ("python_programs", "python_testcases"):
+        for part in ("python_programs", "python_testcases", "json_testcases"):
             shutil.copytree(tree / part, directory / "tree" / part, ignore=IGNORED)
+        shutil.copy(tree / "conftest.py", directory / "tree")
         case = Observation("tree", tuple(mine), tuple(mine), mine)
         keep(directory, program.stem, "quixbugs", [(buggy, n) for n in truth], case, recorded)
 
@@ -155,9 +160,32 @@ def table(rows: Sequence[tuple[str, Sequence[float]]]) -> None:
         print(f"{name:26}" + "".join(f"{s:>8.0%} " for s in shares) + f"{mean:>10.1f}{len(ranks):>5}")
 
 
-def report(directories: Sequence[Path], verbose: bool) -> None:
-    rows = []
+def look(directories: Sequence[Path], work: Path, python: str) -> None:
+    """Try edits on the failing tests of every case, for the ranking with them."""
+    took = []
     for case in cases_in(directories):
+        began, spent = time.monotonic(), cpu_seconds()
+        healed = look_around(case, python, work / ".ground")
+        took.append((time.monotonic() - began, cpu_seconds() - spent))
+        asked = f"{sum(map(bool, healed.values()))} of {len(healed)} asked tests healed"
+        print(f"{case.name:24}{asked}, {took[-1][0]:.1f} s, {took[-1][1]:.1f} CPU s", flush=True)
+    wall, cpu = (statistics.median(some) for some in zip(*took, strict=True))
+    print(f"median {wall:.1f} s, {cpu:.1f} CPU s")
+
+
+def report(directories: Sequence[Path], verbose: bool) -> None:
+    """Once as recorded, and once with what edits healed where `survey` has looked."""
+    cases = cases_in(directories)
+    print("from one recorded run")
+    ranked([replace(case, healed=None) for case in cases], verbose)
+    if any(case.healed is not None for case in cases):
+        print("with edits tried on the failing tests")
+        ranked(cases, verbose)
+
+
+def ranked(cases: Sequence[Case], verbose: bool) -> None:
+    rows = []
+    for case in cases:
         ranks = rank(case, prepare(case))
         rows.append(ranks)
         if verbose:
@@ -178,7 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("job", choices=["seed", "quixbugs", "rank"])
+    parser.add_argument("job", choices=["seed", "quixbugs", "survey", "rank"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, default=Path("localisation-work"))
     parser.add_argument("--per", type=int, default=5, help="bugs per project")
@@ -193,6 +221,8 @@ def main() -> None:
     elif args.job == "quixbugs":
         args.work.mkdir(parents=True, exist_ok=True)
         quixbugs(args.paths[0].resolve(), args.work.resolve(), args.python)
+    elif args.job == "survey":
+        look(args.paths, args.work.resolve(), args.python)
     else:
         report(args.paths, args.verbose)
 

@@ -6,19 +6,24 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_agentflow.adapters import coverage_map
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.sessions import RunSpec, run_session
+from pytest_agentflow.adapters.toolcache import tool_bytecode
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.clusters import cluster
+from pytest_agentflow.core.healing import Healed
 from pytest_agentflow.core.localise import probabilities, score_statements
 from pytest_agentflow.core.model import Observation
+from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.core.weights import DEFAULT, Weights
 from pytest_agentflow.stages import localise as stage
+from pytest_agentflow.stages.survey import Ground, survey_groups
 
+HEALED = "healed.json"
 OMISSIONS = frozenset({"missing-call", "missing-update"})
 IGNORED = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".tox", "build", "*.egg-info")
 
@@ -35,9 +40,21 @@ class Case:
     coverage: CoverageMap
     shown: tuple[str, ...]  # the failing tests that show it; empty: all of them
     tree: Path
+    healed: Healed | None = None  # what edits did to failing tests; None: none were tried
 
 
 # observing ---------------------------------------------------------------------------------------
+
+
+def spec_of(tree: Path, python: str) -> RunSpec:
+    """How the tests of a tree are run here."""
+    root = "src" if (tree / "src").is_dir() else "."
+    return RunSpec(
+        python=python,
+        import_roots=tuple(dict.fromkeys([root, "."])),
+        env={"PATH": os.environ["PATH"]},
+        pytest_args=("-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "addopts="),
+    )
 
 
 def observe(
@@ -53,13 +70,7 @@ def observe(
 ):
     """The suite's outcomes and coverage map (None when not asked to record)."""
     shutil.rmtree(scratch, ignore_errors=True)
-    root = "src" if (tree / "src").is_dir() else "."
-    spec = RunSpec(
-        python=python,
-        import_roots=tuple(dict.fromkeys([root, "."])),
-        env={"PATH": os.environ["PATH"]},
-        pytest_args=("-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "addopts="),
-    )
+    spec = spec_of(tree, python)
     options = {"roots": ["."], "omit": [], "level": "lines", "processes": "auto", "out": str(scratch / "out")}
     told = run_session(
         spec,
@@ -114,7 +125,36 @@ def load(directory: Path) -> Case:
         coverage,
         tuple(told.get("shown", ())),
         directory / told.get("tree", "tree"),
+        _healed(directory / HEALED),
     )
+
+
+def _healed(file: Path) -> Healed | None:
+    if not file.exists():
+        return None
+    told = json.loads(file.read_text())
+    return {test: {(path, line): worth for path, line, worth in places} for test, places in told.items()}
+
+
+def look_around(case: Case, python: str, scratch: Path) -> Healed:
+    """Try edits on a case's failing tests, as the product does, and keep what they heal beside it."""
+    ground = ground_of(case.tree.resolve(), python, scratch)
+    failing, spectrum, sources, facts = measured(case)
+    groups = cluster(failing, spectrum, sources, facts)
+    told = (case.observation, case.coverage, spectrum, sources, facts)
+    healed = survey_groups(replace(ground, policy=ScopePolicy(tuple(sources))), groups, *told)
+    kept = {test: [[*place, worth] for place, worth in places.items()] for test, places in healed.items()}
+    (case.directory / HEALED).write_text(json.dumps(kept))
+    return healed
+
+
+def ground_of(tree: Path, python: str, scratch: Path) -> Ground:
+    """Where edits are tried, as in the product: bytecode of the tools is lent. Without a sandbox."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    spec = spec_of(tree, python)
+    spec = replace(spec, bytecode=str(tool_bytecode(spec, scratch.parent) or ""))
+    return Ground(spec, tree, scratch, ScopePolicy(), holdout=0.25)
 
 
 # ranking -----------------------------------------------------------------------------------------
@@ -138,12 +178,18 @@ def expected(scores: Sequence[tuple[float, bool]]) -> float:
     return float("inf")
 
 
-def prepare(case: Case):
-    """What ranking needs, for the cluster that holds most of the tests that show the bug."""
+def measured(case: Case):
+    """Failing tests, spectrum, sources and facts, without any edit."""
     targets = case.observation.failing
     spectrum, sources = stage.measure(case.observation, case.coverage, case.tree, targets)
     failures = {t: case.observation.results[t].failure for t in targets}
-    facts = stage.gather_facts(case.tree, None, sources, failures)
+    return targets, spectrum, sources, stage.gather_facts(case.tree, None, sources, failures)
+
+
+def prepare(case: Case):
+    """What ranking needs, for the cluster that holds most of the tests that show the bug."""
+    targets, spectrum, sources, facts = measured(case)
+    facts = replace(facts, healed=case.healed or {})
     shown = set(case.shown or targets)
     clusters = cluster(targets, spectrum, sources, facts)
     return max(clusters, key=lambda c: len(shown & set(c))), spectrum, sources, facts

@@ -16,15 +16,15 @@ from collections.abc import Sequence
 from itertools import combinations, permutations
 from pathlib import Path
 
-from localisation_cases import IGNORED, Case, cases_in, observe, prepare, truth
+from localisation_cases import IGNORED, Case, cases_in, ground_of, observe, prepare, truth
 
 from pytest_agentflow.stages import localise as stage
 
 
 def several(
-    directories: Sequence[Path], projects: Path, work: Path, python: str, bugs: int, most: int
+    directories: Sequence[Path], projects: Path, work: Path, python: str, bugs: int, most: int, survey: bool
 ) -> None:
-    """Some bugs of one project, in different functions, at once: is there one cluster for each?"""
+    """Some bugs of one project, in different functions, at once: is there one cluster for each? `survey`: edits are tried."""
     found = [(case, _units(case)) for case in cases_in(directories)]
     groups = [
         [case for case, _ in group]
@@ -40,7 +40,9 @@ def several(
         _, seen, recorded = observe(tree, work / ".scratch-several", python, timeout=180, stall=20)
         failing = [set(case.observation.failing) for case in group]
         targets = tuple(t for t in seen.failing if t in set().union(*failing))
-        clusters = [set(c.targets) for c in stage.localise(seen, recorded, tree, None, targets)]
+        ground = ground_of(tree.resolve(), python, work / ".ground") if survey else None
+        found = stage.localise(seen, recorded, tree, None, targets, ground=ground)
+        clusters = [set(c.targets) for c in found]
         matched = len(clusters) == bugs and any(
             all(c <= f for c, f in zip(clusters, order, strict=True)) for order in permutations(failing)
         )
@@ -77,10 +79,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("localisation-work"))
     parser.add_argument("--bugs", type=int, default=2, help="how many at once")
     parser.add_argument("--most", type=int, default=30, help="cases in all")
+    parser.add_argument("--no-edits", action="store_true", help="without trying edits on the failing tests")
     parser.add_argument("--python", default=sys.executable)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    several(args.paths, args.projects, args.work.resolve(), args.python, args.bugs, args.most)
+    several(
+        args.paths, args.projects, args.work.resolve(), args.python, args.bugs, args.most, not args.no_edits
+    )
 
 
 if __name__ == "__main__":

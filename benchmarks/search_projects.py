@@ -16,8 +16,8 @@ from search_harness import Case, attempt, green, with_files
 
 from pytest_agentflow.adapters import coverage_map
 from pytest_agentflow.child.recorder import ENVIRONMENT
+from pytest_agentflow.core.holdout import split
 from pytest_agentflow.core.model import Cluster, Observation, SessionRecord
-from pytest_agentflow.core.plan import split
 from pytest_agentflow.stages.localise import localise
 
 RECORDER = "pytest_agentflow.child.recorder"

@@ -115,6 +115,14 @@ OPTIONS: tuple[Option, ...] = (
         _number(0, 16),
     ),
     Option(
+        "agent-survey",
+        "value",
+        20.0,
+        "how long to try small edits on failing tests before anything is repaired, to see where the faults are; 0: not at all",
+        "TIME",
+        parse_duration,
+    ),
+    Option(
         "agent-holdout",
         "value",
         0.25,

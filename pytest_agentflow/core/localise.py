@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pytest_agentflow.core.healing import Healed, Place
 from pytest_agentflow.core.model import Cluster, Failure, LineScore, SourceUnit, Suspect
 from pytest_agentflow.core.reasons import reason
 from pytest_agentflow.core.spectrum import Spectrum, ochiai
@@ -48,6 +49,7 @@ class Facts:
         default_factory=dict
     )  # path -> 1.0 for the last commit, falling with age
     ages: Mapping[str, str] = field(default_factory=dict)  # path -> when it was last changed, in words
+    healed: Healed = field(default_factory=dict)  # failing tests that were asked about mutants
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class _View:
         self._alike: dict[str, float] = {}
         self.tests = [facts.tests.get(t, TestFacts()) for t in failing]
         self.frames = [self._project_frames(t) for t in failing]
+        self.healed = [facts.healed[t] for t in failing if t in facts.healed]
         self.distances = call_distances(self._first_calls(), self._call_graph(spectrum, sources))
 
     def _call_graph(self, spectrum: Spectrum, sources: Mapping[str, Source]) -> dict[str, set[str]]:
@@ -144,6 +147,10 @@ class _View:
         if not statement.values:
             return 0.0
         return self.share([any(v in t.message for v in statement.values) for t in self.tests])
+
+    def heals(self, place: Place) -> float:
+        """How well mutants of a statement heal the failing tests that were asked, on the average; 0..1."""
+        return sum(h.get(place, 0.0) for h in self.healed) / len(self.healed) if self.healed else 0.0
 
     def share(self, flags: Sequence[bool]) -> float:
         return sum(flags) / self.count
@@ -193,6 +200,7 @@ class _View:
             "uncommitted": float(any(statement.first_line <= n <= statement.last_line for n in changed)),
             "recent": self.facts.recent.get(path, 0.0),
             "module": float(statement.unit == 0),
+            "healed": self.heals((path, statement.first_line)),
         }
 
 
@@ -262,4 +270,5 @@ def describe(
         LineScore(s.path, s.statement.first_line, round(share / top, 6))
         for s, share in zip(scored[:MAX_LINES], shares, strict=False)
     )
-    return Cluster(f"c{number}", tuple(targets), suspects[:MAX_SUSPECTS], lines)
+    asked = tuple(t for t in targets if t in facts.healed)
+    return Cluster(f"c{number}", tuple(targets), suspects[:MAX_SUSPECTS], lines, asked)

@@ -126,6 +126,7 @@ class Cluster:
     targets: tuple[str, ...]
     suspects: tuple[Suspect, ...]
     ranked_lines: tuple[LineScore, ...] = ()
+    asked: tuple[str, ...] = ()  # targets on which edits were tried, so that they cannot be held out any more
 
 
 @dataclass(frozen=True, slots=True)

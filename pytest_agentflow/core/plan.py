@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,6 +9,7 @@ from enum import StrEnum
 from pytest_agentflow.core.correlated import same_wrong, turned_down
 from pytest_agentflow.core.doubts import Doubt, fell_into
 from pytest_agentflow.core.events import content_key
+from pytest_agentflow.core.holdout import split
 from pytest_agentflow.core.integration import Integration
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, Observation, Outcome, VerdictKind
 
@@ -55,34 +54,6 @@ class Bounds:
     fingerprint: str = ""  # versions of agents, model, settings: part of every key
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Disjoint sets of tests: what the agent sees, what chooses among its candidates, what judges the chosen one."""
-
-    visible: tuple[str, ...]
-    choose: tuple[str, ...]
-    judge: tuple[str, ...]
-
-
-def _shuffled(tests: Sequence[str], seed: int) -> list[str]:
-    """A fixed pseudo-random order that depends on nothing but ids and seed."""
-    return sorted(tests, key=lambda t: hashlib.sha256(f"{seed}:{t}".encode()).digest())
-
-
-def split(targets: Sequence[str], neighbours: Sequence[str], holdout: float, seed: int) -> Split:
-    """Hide a share of the covering tests. With a single target none of the targets can be hidden.
-
-    `neighbours` are passing tests that reach the suspects; of these too a share is kept from the agent, for choosing.
-    """
-    order = _shuffled(targets, seed)
-    hidden = min(len(order) - 1, math.ceil(len(order) * holdout)) if holdout > 0 else 0
-    judge = order[: math.ceil(hidden / 2)]
-    choose = order[len(judge) : hidden]
-    visible = tuple(t for t in targets if t not in {*judge, *choose})
-    near = _shuffled(neighbours, seed)
-    return Split(visible, (*choose, *near[: math.floor(len(near) * holdout)]), tuple(judge))
-
-
 def attempt_key(
     base: str, cluster: Cluster, agent: str, retry: int, bounds: Bounds, history: Sequence[str]
 ) -> str:
@@ -108,7 +79,9 @@ def first_attempts(
     guards = observation.passing
     attempts = []
     for n, cluster in enumerate(clusters, 1):
-        parts = split(cluster.targets, neighbours.get(cluster.id, ()), bounds.holdout, bounds.seed)
+        parts = split(
+            cluster.targets, neighbours.get(cluster.id, ()), bounds.holdout, bounds.seed, cluster.asked
+        )
         attempts.append(
             Attempt(
                 id=f"r{number}-a{n}",

@@ -19,6 +19,8 @@ def reason(statements: Sequence[Reasoned], age: str, failing: int, passing: int)
     """One sentence for a unit, from its statements with the most suspect first."""
     best = max(statements, key=lambda s: s.evidence["spectrum"])
     said = [_coverage(best.ran, failing, passing)]
+    if any(s.evidence["healed"] for s in statements):
+        said.append("an edit here turned failing tests green")
     if any(s.evidence["deepest"] for s in statements):
         said.append("the failure is raised here")
     elif any(s.evidence["frame"] or s.evidence["frame_unit"] for s in statements):

@@ -25,6 +25,8 @@ from pytest_agentflow.core.spectrum import Spectrum, statement_columns
 from pytest_agentflow.core.syntax import Source, regroup
 from pytest_agentflow.core.testfacts import test_facts
 from pytest_agentflow.stages.run import Run
+from pytest_agentflow.stages.scope import scope_of
+from pytest_agentflow.stages.survey import Ground, survey_groups
 
 # Lines of a teardown ran after the verdict: they are no evidence about it.
 BEFORE_THE_VERDICT = ("setup", "call", "fixture")
@@ -46,16 +48,34 @@ def localise(
     targets: tuple[str, ...],
     units_of: UnitsOf = _no_units,
     doubted: Collection[Doubt] = (),
+    ground: Ground | None = None,
 ) -> tuple[Cluster, ...]:
     """Clusters of failures with a common cause, each with its ranked units and lines.
 
     `tree` holds the observed state; `repo_top` is the user's repository, asked for history only, or None. `doubted` are
-    failures that were taken for one cause, and that nothing repaired together: they are taken apart.
+    failures that were taken for one cause, and that nothing repaired together: they are taken apart. With a `ground` edits of the
+    first suspects are tried on failing tests, and what they heal decides about causes and ranks.
     """
     failures = {t: observation.results[t].failure for t in targets if t in observation.results}
     spectrum, sources = measure(observation, coverage, tree, targets, units_of)
     facts = gather_facts(tree, repo_top, sources, failures)
-    groups = [
+    groups = _groups(targets, spectrum, sources, facts, doubted)
+    if ground is not None:
+        healed = survey_groups(ground, groups, observation, coverage, spectrum, sources, facts)
+        facts = replace(facts, healed=healed)
+        groups = _groups(targets, spectrum, sources, facts, doubted)
+    return tuple(describe(n, group, spectrum, sources, facts) for n, group in enumerate(groups, 1))
+
+
+def _groups(
+    targets: Sequence[str],
+    spectrum: Spectrum,
+    sources: Mapping[str, Source],
+    facts: Facts,
+    doubted: Collection[Doubt],
+) -> list[tuple[str, ...]]:
+    """The targets by cause, as far as that is not known to be wrong."""
+    return [
         part
         for group in cluster(targets, spectrum, sources, facts)
         for part in (
@@ -64,7 +84,6 @@ def localise(
             else known_parts(group, doubted)
         )
     ]
-    return tuple(describe(n, group, spectrum, sources, facts) for n, group in enumerate(groups, 1))
 
 
 def measure(
@@ -159,6 +178,19 @@ def localise_round(
     return tuple(decode(Cluster, c) for c in data["clusters"])
 
 
+def _ground(run: Run, tree: Path) -> Ground | None:
+    if not run.settings.agent_survey:
+        return None
+    seconds = run.seconds_left(run.settings.agent_survey)
+    scratch = _scratch(run)
+    scratch.mkdir()
+    return Ground(run.spec, tree, scratch, scope_of(run), run.bounds.holdout, run.bounds.seed, seconds)
+
+
+def _scratch(run: Run) -> Path:
+    return run.temp / "survey"
+
+
 def _units_of(plugins: pluggy.PluginManager, path: str, source: str) -> Sequence[SourceUnit] | None:
     given: Sequence[SourceUnit] | None = plugins.hook.pytest_agentflow_source_units(path=path, source=source)
     return given
@@ -174,8 +206,10 @@ def _clusters(
         materialise(run.snapshot(observation.tree), tree)
         units_of = functools.partial(_units_of, run.plugins)
         coverage = load_coverage(run, observation)
-        found = localise(observation, coverage, tree, run.repository.top, targets, units_of, doubted)
+        ground = _ground(run, tree)
+        found = localise(observation, coverage, tree, run.repository.top, targets, units_of, doubted, ground)
     finally:
         shutil.rmtree(tree, ignore_errors=True)
+        shutil.rmtree(_scratch(run), ignore_errors=True)
     ranked = [(c, run.plugins.hook.pytest_agentflow_rank(cluster=c)) for c in found]
     return [encode(replace(c, suspects=tuple(order)) if order else c) for c, order in ranked]

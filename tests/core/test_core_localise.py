@@ -213,6 +213,25 @@ def test_a_failure_that_came_through_a_fault_failing_most_tests_needs_no_fault_o
     assert len(cluster(list("abcd"), told, {"m.py": source()}, Facts(tests={**direct, **through}))) == 1
 
 
+def test_a_statement_whose_edit_heals_failing_tests_comes_before_its_neighbours() -> None:
+    told = spectrum({5: 0b11, 6: 0b11, 7: 0b11}, "ab", "a")
+    before = describe(1, ["a"], told, {"m.py": source()}, Facts()).ranked_lines
+    facts = Facts(healed={"a": {("m.py", before[1].line): 1.0}})
+    after = describe(1, ["a"], told, {"m.py": source()}, facts)
+    assert after.ranked_lines[0].line == before[1].line
+    assert after.asked == ("a",)
+    assert "an edit here turned failing tests green" in after.suspects[0].why
+
+
+def test_failures_that_one_edit_heals_are_one_cluster() -> None:
+    lines = {5: 0b11, 6: 0b01, 7: 0b10, 11: 0b01}
+    told, sources = spectrum(lines, "ab", "ab"), {"m.py": source()}
+    apart = {"a": {("m.py", 6): 1.0}, "b": {("m.py", 7): 1.0}}
+    assert len(cluster("ab", told, sources, Facts(healed=apart))) == 2
+    together = {t: {("m.py", 5): 1.0} for t in "ab"}
+    assert len(cluster("ab", told, sources, Facts(healed=together))) == 1
+
+
 def test_failures_that_nothing_repaired_together_are_joined_by_strong_evidence_only() -> None:
     lines = {6: 0b0011, 5: 0b1111, 11: 0b1101, 12: 0b1110}
     told = spectrum(lines, "abcd", "ab")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_agentflow.core.doubts import Doubt
 from pytest_agentflow.core.integration import Integration
@@ -31,10 +29,7 @@ from pytest_agentflow.core.plan import (
     follow_up,
     pass_rate,
     reaches,
-    split,
 )
-
-IDS = st.lists(st.text("abc", min_size=1, max_size=4), unique=True, max_size=20)
 
 
 def observation(**outcomes: str) -> Observation:
@@ -48,22 +43,6 @@ def attempt(agent: str = "search", retry: int = 0) -> Attempt:
 
 def result(kind: VerdictKind, agent: str = "search", text: str = "") -> AttemptResult:
     return AttemptResult("r1-a1", Verdict(kind, "reason"), Patch(text, ()), agent)
-
-
-@given(IDS.filter(bool), IDS, st.floats(0, 0.9), st.integers(0, 5))
-def test_visible_choosing_and_judging_tests_are_disjoint_and_something_is_always_visible(
-    targets: list[str], neighbours: list[str], holdout: float, seed: int
-) -> None:
-    near = [n for n in neighbours if n not in targets]
-    parts = split(targets, near, holdout, seed)
-    assert parts.visible
-    assert not set(parts.visible) & {*parts.choose, *parts.judge}
-    assert not set(parts.choose) & set(parts.judge)
-    assert set(targets) <= {*parts.visible, *parts.choose, *parts.judge}
-
-
-def test_a_single_target_is_never_hidden() -> None:
-    assert split(["only"], [], 0.9, 0).visible == ("only",)
 
 
 def test_attempts_are_numbered_in_cluster_order_and_keyed_by_content() -> None:

@@ -92,11 +92,12 @@ def generate(
     words: frozenset[str] = frozenset(),
     awaited: Sequence[str] = (),
     within: Collection[Place] | None = None,
+    families: Collection[str] = tuple(FAMILIES),
 ) -> list[Ranked]:
     """Every single edit on the suspected lines, cheapest first; equal costs in an order that the seed decides.
 
     `likelier` says by which factor the failures make a kind of edit likelier, `words` are those of the failing tests, `awaited` the
-    exceptions that they waited for in vain. Only lines `within`, when given.
+    exceptions that they waited for in vain. Only lines `within`, when given, and templates of these `families`.
     """
     ranks = expected_ranks(scores)
     chance = random.Random(seed)
@@ -110,7 +111,7 @@ def generate(
         }
         if not lines:
             continue
-        edits = list(_edits_of_file(file, lines))
+        edits = list(_edits_of_file(file, lines, families))
         crowd = _crowds(edit for edit, _ in edits)
         for edit, rank in edits:
             cost = math.log(rank + RANK_OFFSET) - math.log(edit.weight * likelier.get(edit.kind, 1.0))
@@ -141,7 +142,9 @@ def _unique(found: Iterable[tuple[float, float, Edit]]) -> Iterator[tuple[float,
             yield item
 
 
-def _edits_of_file(file: FileContext, lines: Mapping[int, float]) -> Iterator[tuple[Edit, float]]:
+def _edits_of_file(
+    file: FileContext, lines: Mapping[int, float], families: Collection[str]
+) -> Iterator[tuple[Edit, float]]:
     owner = statement_lines(file.source)
     scopes = {id(scope): scope for scope in (file.innermost(line) for line in lines)}
     for scope in scopes.values():
@@ -154,8 +157,8 @@ def _edits_of_file(file: FileContext, lines: Mapping[int, float]) -> Iterator[tu
                 body = [rank for at, rank in lines.items() if node.lineno <= at <= (node.end_lineno or 0)]
                 options += [min(body) + 6] if body else []
             if options:
-                for family in FAMILIES.values():
-                    for edit in family(ctx, node):
+                for name in families:
+                    for edit in FAMILIES[name](ctx, node):
                         yield _read_again(ctx, edit), min(options)
 
 

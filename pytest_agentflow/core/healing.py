@@ -1,0 +1,40 @@
+"""What do small edits of suspected statements, tried on the failing tests, say about where the fault is?
+
+Mutation-based fault localisation: a mutant of the faulty statement turns failing tests green more often, and breaks passing
+ones less often, than one of any other (MUSE: Moon, Kim, Kim, Yoo, ICST 2014; Metallaxis: Papadakis, Le Traon, STVR 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pytest_agentflow.core.syntax import Source
+
+HEALS, BREAKS = 1.0, 0.4  # what a healed test counts where passing tests stay green, and where one breaks
+
+Place = tuple[str, int]  # path and first line of a statement
+Healed = Mapping[str, Mapping[Place, float]]  # a failing test that was asked, and what heals it how well
+
+
+@dataclass(frozen=True, slots=True)
+class Healer:
+    """One edit: the line it changes, the failing tests that it turned green, and whether it broke a passing one."""
+
+    path: str
+    line: int
+    healed: frozenset[str]
+    breaks: bool = False
+
+
+def healing(healers: Iterable[Healer], asked: Iterable[str], sources: Mapping[str, Source]) -> Healed:
+    """For each failing test that was asked, how well the best mutant of each statement healed it; 0..1."""
+    found: dict[str, dict[Place, float]] = {test: {} for test in asked}
+    for healer in healers:
+        statement = sources[healer.path].at(healer.line) if healer.path in sources else None
+        if statement is None:
+            continue
+        place, worth = (healer.path, statement.first_line), BREAKS if healer.breaks else HEALS
+        for test in healer.healed & found.keys():
+            found[test][place] = max(worth, found[test].get(place, 0.0))
+    return found

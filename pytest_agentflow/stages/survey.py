@@ -1,0 +1,131 @@
+"""What do small edits of suspected statements do to the failing tests? Evidence for localisation, gathered warm.
+
+Approximate, and for ranking only: no verdict rests on it. Tests that will be held out from agents are not asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_agentflow.adapters.coverage_map import CoverageMap
+from pytest_agentflow.adapters.sessions import RunSpec
+from pytest_agentflow.adapters.warm import WarmRunner
+from pytest_agentflow.agents.base import Brief
+from pytest_agentflow.agents.search.survey import Surveyed, heals, survey
+from pytest_agentflow.core.healing import Healed, Healer, healing
+from pytest_agentflow.core.holdout import askable
+from pytest_agentflow.core.localise import Facts, probabilities, score_statements
+from pytest_agentflow.core.model import Attempt, LineScore, Observation
+from pytest_agentflow.core.scope import ScopePolicy
+from pytest_agentflow.core.spectrum import Spectrum
+from pytest_agentflow.core.syntax import Source
+
+MOST_GROUPS = 40
+MOST_LINES = 60
+MOST_GUARDS = 24
+GUARDED_LINES = 10  # first suspected lines whose passing tests may object
+GROUP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where mutants are tried: the tree and how its tests run, what may be edited, which tests are to be held out."""
+
+    spec: RunSpec
+    tree: Path
+    scratch: Path
+    policy: ScopePolicy
+    holdout: float = 0.0
+    seed: int = 0
+    seconds: float = 20.0
+
+
+def survey_groups(
+    ground: Ground,
+    groups: Sequence[Sequence[str]],
+    observation: Observation,
+    coverage: CoverageMap,
+    spectrum: Spectrum,
+    sources: Mapping[str, Source],
+    facts: Facts,
+) -> Healed:
+    """What heals the failing tests of each group; nothing where tests cannot be run warm, or time is up."""
+    until = time.monotonic() + ground.seconds
+    briefs = []
+    for group in groups[:MOST_GROUPS]:
+        asked = askable(group, ground.holdout, ground.seed)
+        scored = score_statements(group, spectrum, sources, facts)[:MOST_LINES]
+        if not all("::" in t for t in asked) or not scored:
+            continue  # a module that cannot be collected has no test to ask
+        lines = tuple(
+            LineScore(s.path, s.statement.first_line, share)
+            for s, share in zip(scored, probabilities(scored), strict=True)
+        )
+        guards = _guards(lines[:GUARDED_LINES], observation, coverage)
+        briefs.append(_brief(ground, asked, guards, lines, observation))
+    if not briefs:
+        return {}
+    with WarmRunner() as runner:
+        ids = tuple(dict.fromkeys(t for b in briefs for t in (*b.attempt.visible, *b.attempt.guards)))
+        runner.start(ground.spec, ground.tree, ids, ground.scratch)
+        found = []
+        for n, brief in enumerate(briefs):
+            left = until - time.monotonic()
+            if left > 0:
+                found.append(survey(runner, brief, min(GROUP_SECONDS, left / (len(briefs) - n) * 2)))
+        healers = [h for f in found for h in f.healers] + _asked_around(runner, found, coverage, until)
+    return healing(healers, (t for f in found for t in f.asked), sources)
+
+
+def _guards(lines: Sequence[LineScore], observation: Observation, coverage: CoverageMap) -> tuple[str, ...]:
+    """Passing tests that reach the most of these lines, quick ones first, in the order of the suite."""
+    passing = set(observation.passing)
+    count: dict[str, int] = {}
+    for line in lines:
+        for test in coverage.tests_reaching(line.path, [line.line]):
+            if test in passing:
+                count[test] = count.get(test, 0) + 1
+    order = sorted(count, key=lambda t: (-count[t], observation.results[t].duration, t))
+    chosen = set(order[:MOST_GUARDS])
+    return tuple(t for t in observation.collected if t in chosen)
+
+
+def _brief(
+    ground: Ground,
+    asked: tuple[str, ...],
+    guards: tuple[str, ...],
+    lines: tuple[LineScore, ...],
+    observation: Observation,
+) -> Brief:
+    attempt = Attempt(
+        id="survey", round=0, cluster="", agent="search", retry=0, seed=ground.seed, base=observation.tree,
+        visible=asked, hidden_choose=(), hidden_judge=(), guards=guards, suspects=(), ranked_lines=lines,
+    )  # fmt: skip
+    results = observation.results
+    return Brief(
+        attempt=attempt,
+        workspace=ground.tree,
+        directory=ground.scratch,
+        failures={t: f for t in asked if (f := results[t].failure) is not None},
+        passing_seconds={t: results[t].duration for t in guards},
+        scope=ground.policy.globs,
+        protected=ground.policy.protected,
+        deadline=GROUP_SECONDS,
+    )
+
+
+def _asked_around(
+    runner: WarmRunner, found: Sequence[Surveyed], coverage: CoverageMap, until: float
+) -> list[Healer]:
+    """What heals one group may heal another: one cause, which took two ways to its tests."""
+    told = []
+    for one in found:
+        for healer, files in one.best:
+            reaching = set(coverage.tests_reaching(healer.path, [healer.line]))
+            tests = [t for f in found if f is not one for t in f.asked if t in reaching]
+            if tests and time.monotonic() < until:
+                told.append(replace(healer, healed=heals(runner, files, tests)))
+    return told
