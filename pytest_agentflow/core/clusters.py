@@ -8,11 +8,14 @@ the tests never ran cannot be its cause, so failures that share no statement are
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_agentflow.core.healing import HEALS
 from pytest_agentflow.core.localise import Facts, Scored, score_statements
 from pytest_agentflow.core.spectrum import Spectrum, ochiai
 from pytest_agentflow.core.syntax import Source
@@ -26,6 +29,8 @@ MAX_PLACES = 200  # the most probable statements of a group; the rest cannot tip
 STATIC = frozenset({"sites", "kind", "module", "uncommitted", "recent"})  # evidence that no test gives
 
 Place = tuple[str, int, int]  # path, first and last line of a statement
+Line = tuple[str, int]  # path and first line
+NONE: frozenset[Line] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,9 @@ class _Group:
     tests: int  # bitmap
     told: Mapping[Place, float]  # log-odds from what these tests' failures say, coverage apart
     shares: Mapping[Place, float]  # probability of each statement that all of them ran
+    healers: (
+        frozenset[Line] | None
+    )  # where an edit heals all of them that were asked and breaks nothing; None: none was
 
 
 def cluster(
@@ -99,7 +107,9 @@ class _Evidence:
             place = (scored.path, scored.statement.first_line, scored.statement.last_line)
             if self._sides[place][0] & mask == mask and _observed(scored):
                 self._static[place], told[place] = self._parts(scored)
-        return self._weighed(mask, told)
+        asked = [self._facts.healed[t] for t in tests if t in self._facts.healed]
+        healers = [frozenset(p for p, worth in places.items() if worth >= HEALS) for places in asked]
+        return self._weighed(mask, told, functools.reduce(operator.and_, healers) if healers else None)
 
     def settle(self) -> None:
         """All statements are known now: the sum that makes their priors probabilities."""
@@ -109,14 +119,21 @@ class _Evidence:
         """What failures say is a share of the failing tests, so the mean over both."""
         m, n = a.tests.bit_count(), b.tests.bit_count()
         told = {p: (m * a.told[p] + n * b.told[p]) / (m + n) for p in a.told if p in b.told}
-        return self._weighed(a.tests | b.tests, told)
+        known = [g.healers for g in (a, b) if g.healers is not None]
+        return self._weighed(
+            a.tests | b.tests, told, functools.reduce(operator.and_, known) if known else None
+        )
 
     def factor(self, a: _Group, b: _Group) -> float:
-        """The Bayes factor of one fault over two; at least even when the larger group's fault would fail the other as well."""
+        """The Bayes factor of one fault over two; at least even when one edit heals both, or the larger group's fault would fail
+        the other as well."""
         few, many = sorted((a.shares, b.shares), key=len)
         common = sum(share * many[p] * math.exp(-self._static[p]) for p, share in few.items() if p in many)
         factor = common * self._mass
-        return max(factor, 1.0) if factor < self.least and self._explains(a, b) else factor
+        alike = factor < self.least and (
+            bool((a.healers or NONE) & (b.healers or NONE)) or self._explains(a, b)
+        )
+        return max(factor, 1.0) if alike else factor
 
     def _explains(self, a: _Group, b: _Group) -> bool:
         """A failure that came through a fault which fails most tests that reach it needs no fault of its own."""
@@ -136,12 +153,13 @@ class _Evidence:
                 parts[name not in STATIC] += value * (1.0 if name == "kind" else getattr(self._weights, name))
         return parts[0], parts[1]
 
-    def _weighed(self, mask: int, told: Mapping[Place, float]) -> _Group:
+    def _weighed(self, mask: int, told: Mapping[Place, float], healers: frozenset[Line] | None) -> _Group:
         odds = {place: self._fit(mask, place) + self._static[place] + value for place, value in told.items()}
         kept = heapq.nlargest(MAX_PLACES, odds, key=odds.__getitem__)
         top = max(odds.values(), default=0.0)
         total = sum(math.exp(odds[place] - top) for place in kept)
-        return _Group(mask, told, {place: math.exp(odds[place] - top) / total for place in kept})
+        shares = {place: math.exp(odds[place] - top) / total for place in kept}
+        return _Group(mask, told, shares, healers)
 
     def _fit(self, mask: int, place: Place) -> float:
         """How well a fault there, or on one side of its branch, sets these failures apart from the passing tests."""

@@ -51,7 +51,7 @@ class Weights:
     values: float = 1.0  # share of failures whose message holds a constant of the statement
     uncommitted: float = 2.0  # the statement differs from HEAD
     recent: float = 0.5  # the file was changed lately: 1 in the last commit, falling
-    healed: float = 5.0  # share of failing tests that an edit of the statement turned green
+    healed: float = 8.0  # share of failing tests that an edit of the statement turned green
     module: float = -2.5  # import-time code: its coverage is derived, not observed
     kinds: Mapping[str, float] = field(default_factory=lambda: dict(KIND))
 
