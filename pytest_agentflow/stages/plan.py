@@ -88,6 +88,7 @@ def plan_document(run_id: str, clusters: Sequence[Cluster], answers: Questions) 
                     for s in cluster.suspects
                 ],
                 "ranked_lines": [codec.encode(line) for line in cluster.ranked_lines],
+                "asked": list(cluster.asked),
             }
             for cluster in clusters
         ],
