@@ -15,7 +15,8 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_agentflow.core.healing import HEALS
+from pytest_agentflow.core.healing import Place as Line
+from pytest_agentflow.core.healing import common_healers
 from pytest_agentflow.core.localise import Facts, Scored, score_statements
 from pytest_agentflow.core.spectrum import Spectrum, ochiai
 from pytest_agentflow.core.syntax import Source
@@ -29,7 +30,6 @@ MAX_PLACES = 200  # the most probable statements of a group; the rest cannot tip
 STATIC = frozenset({"sites", "kind", "module", "uncommitted", "recent"})  # evidence that no test gives
 
 Place = tuple[str, int, int]  # path, first and last line of a statement
-Line = tuple[str, int]  # path and first line
 NONE: frozenset[Line] = frozenset()
 
 
@@ -107,9 +107,7 @@ class _Evidence:
             place = (scored.path, scored.statement.first_line, scored.statement.last_line)
             if self._sides[place][0] & mask == mask and _observed(scored):
                 self._static[place], told[place] = self._parts(scored)
-        asked = [self._facts.healed[t] for t in tests if t in self._facts.healed]
-        healers = [frozenset(p for p, worth in places.items() if worth >= HEALS) for places in asked]
-        return self._weighed(mask, told, functools.reduce(operator.and_, healers) if healers else None)
+        return self._weighed(mask, told, common_healers(tests, self._facts.healed))
 
     def settle(self) -> None:
         """All statements are known now: the sum that makes their priors probabilities."""

@@ -6,6 +6,8 @@ ones less often, than one of any other (MUSE: Moon, Kim, Kim, Yoo, ICST 2014; Me
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -38,3 +40,9 @@ def healing(healers: Iterable[Healer], asked: Iterable[str], sources: Mapping[st
         for test in healer.healed & found.keys():
             found[test][place] = max(worth, found[test].get(place, 0.0))
     return found
+
+
+def common_healers(tests: Iterable[str], healed: Healed) -> frozenset[Place] | None:
+    """Where edits heal all of these tests that were asked, and break none; None where none of them was asked."""
+    places = [frozenset(p for p, worth in healed[t].items() if worth >= HEALS) for t in tests if t in healed]
+    return functools.reduce(operator.and_, places) if places else None

@@ -7,8 +7,6 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-MOST_ASKED = 8  # failing tests of a group on which localisation tries edits
-
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -40,10 +38,8 @@ def split(
 
 
 def askable(targets: Sequence[str], holdout: float, seed: int) -> tuple[str, ...]:
-    """The failing tests on which edits may be tried before the split: what is held out must not have chosen the line either."""
-    kept = max(1, len(targets) - _hidden(len(targets), holdout))
-    chosen = set(_shuffled(targets, seed)[::-1][: min(kept, MOST_ASKED)])
-    return tuple(t for t in targets if t in chosen)
+    """The failing tests on which edits may be tried before the split, by chance: what is held out must not have chosen the line."""
+    return tuple(_shuffled(targets, seed)[_hidden(len(targets), holdout) :])
 
 
 def _hidden(count: int, holdout: float) -> int:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_agentflow.core.healing import Healed, Place
+from pytest_agentflow.core.healing import Healed, Place, common_healers
 from pytest_agentflow.core.model import Cluster, Failure, LineScore, SourceUnit, Suspect
 from pytest_agentflow.core.reasons import reason
 from pytest_agentflow.core.spectrum import Spectrum, ochiai
@@ -271,4 +271,5 @@ def describe(
         for s, share in zip(scored[:MAX_LINES], shares, strict=False)
     )
     asked = tuple(t for t in targets if t in facts.healed)
-    return Cluster(f"c{number}", tuple(targets), suspects[:MAX_SUSPECTS], lines, asked)
+    one_edit = bool(common_healers(asked, facts.healed))
+    return Cluster(f"c{number}", tuple(targets), suspects[:MAX_SUSPECTS], lines, asked, one_edit)

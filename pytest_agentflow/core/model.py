@@ -127,6 +127,9 @@ class Cluster:
     suspects: tuple[Suspect, ...]
     ranked_lines: tuple[LineScore, ...] = ()
     asked: tuple[str, ...] = ()  # targets on which edits were tried, so that they cannot be held out any more
+    one_edit: bool = (
+        False  # one of these edits turned all that were asked green and broke no test that was asked
+    )
 
 
 @dataclass(frozen=True, slots=True)

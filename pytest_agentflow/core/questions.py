@@ -63,7 +63,7 @@ def questions(
             if overlapping
             else "no two share a suspect file"
         ),
-        _mechanical(len(clusters), searches),
+        _mechanical(clusters, searches),
     ]
     return Questions(
         covered_lines=coverage[0],
@@ -82,11 +82,13 @@ def questions(
     )
 
 
-def _mechanical(clusters: int, searches: bool) -> str:
+def _mechanical(clusters: Sequence[Cluster], searches: bool) -> str:
     if not clusters:
         return "nothing to do"
-    return (
-        "mechanical: the search tries first and costs nothing"
-        if searches
-        else "mechanical: not asked, the search is left out"
-    )
+    asked = [c for c in clusters if c.asked]
+    reached = sum(c.one_edit for c in asked)
+    found = "not measured"
+    if asked:
+        found = f"in {reached} of {len(asked)} clusters one small edit turned every test that was asked green"
+    free = "the search tries first and costs nothing" if searches else "the search is left out"
+    return f"mechanical: {found}, and {free}"

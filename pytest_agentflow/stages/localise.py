@@ -184,7 +184,16 @@ def _ground(run: Run, tree: Path) -> Ground | None:
     seconds = run.seconds_left(run.settings.agent_survey)
     scratch = _scratch(run)
     scratch.mkdir()
-    return Ground(run.spec, tree, scratch, scope_of(run), run.bounds.holdout, run.bounds.seed, seconds)
+    return Ground(
+        run.spec,
+        tree,
+        scratch,
+        scope_of(run),
+        run.bounds.holdout,
+        run.bounds.seed,
+        seconds,
+        lambda text: run.progress("localise", {"text": text}),
+    )
 
 
 def _scratch(run: Run) -> Path:

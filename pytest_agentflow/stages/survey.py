@@ -6,15 +6,15 @@ Approximate, and for ranking only: no verdict rests on it. Tests that will be he
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.sessions import RunSpec
 from pytest_agentflow.adapters.warm import WarmRunner
 from pytest_agentflow.agents.base import Brief
-from pytest_agentflow.agents.search.survey import Surveyed, heals, survey
+from pytest_agentflow.agents.search.survey import again, survey
 from pytest_agentflow.core.healing import Healed, Healer, healing
 from pytest_agentflow.core.holdout import askable
 from pytest_agentflow.core.localise import Facts, probabilities, score_statements
@@ -25,9 +25,15 @@ from pytest_agentflow.core.syntax import Source
 
 MOST_GROUPS = 40
 MOST_LINES = 60
+MOST_ASKED = 8  # failing tests of a group on which every edit is tried
 MOST_GUARDS = 24
+MOST_PASSING = 100  # that may object to the best healers
 GUARDED_LINES = 10  # first suspected lines whose passing tests may object
 GROUP_SECONDS = 5.0
+
+
+def _nothing(text: str) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Ground:
     holdout: float = 0.0
     seed: int = 0
     seconds: float = 20.0
+    say: Callable[[str], None] = _nothing
 
 
 def survey_groups(
@@ -54,30 +61,63 @@ def survey_groups(
 ) -> Healed:
     """What heals the failing tests of each group; nothing where tests cannot be run warm, or time is up."""
     until = time.monotonic() + ground.seconds
-    briefs = []
+    briefs: list[Brief] = []
+    shown: list[str] = []
     for group in groups[:MOST_GROUPS]:
-        asked = askable(group, ground.holdout, ground.seed)
+        visible = askable(group, ground.holdout, ground.seed)
         scored = score_statements(group, spectrum, sources, facts)[:MOST_LINES]
-        if not all("::" in t for t in asked) or not scored:
+        if not all("::" in t for t in visible) or not scored:
             continue  # a module that cannot be collected has no test to ask
         lines = tuple(
             LineScore(s.path, s.statement.first_line, share)
             for s, share in zip(scored, probabilities(scored), strict=True)
         )
         guards = _guards(lines[:GUARDED_LINES], observation, coverage)
-        briefs.append(_brief(ground, asked, guards, lines, observation))
+        briefs.append(_brief(ground, visible[:MOST_ASKED], guards, lines, observation))
+        shown += visible
     if not briefs:
         return {}
     with WarmRunner() as runner:
-        ids = tuple(dict.fromkeys(t for b in briefs for t in (*b.attempt.visible, *b.attempt.guards)))
+        ids = tuple(dict.fromkeys([*shown, *(g for b in briefs for g in b.attempt.guards)]))
         runner.start(ground.spec, ground.tree, ids, ground.scratch)
         found = []
         for n, brief in enumerate(briefs):
             left = until - time.monotonic()
             if left > 0:
+                ground.say(f"small edits on the failing tests of unit {n + 1} of {len(briefs)}")
                 found.append(survey(runner, brief, min(GROUP_SECONDS, left / (len(briefs) - n) * 2)))
-        healers = [h for f in found for h in f.healers] + _asked_around(runner, found, coverage, until)
-    return healing(healers, (t for f in found for t in f.asked), sources)
+        everybody = _Everybody(shown, observation, coverage, frozenset(runner.ids))
+        healers = [h for f in found for h in f.healers]
+        healers += [_again(runner, *best, everybody, until) for f in found for best in f.best]
+    asked = {t for f in found for t in f.asked} | {t for h in healers for t in h.healed}
+    return healing(healers, asked, sources)
+
+
+@dataclass(frozen=True, slots=True)
+class _Everybody:
+    """Whom the best healers of a group are tried on: all failing tests that may be asked, of every group, and more passing ones."""
+
+    failing: Sequence[str]
+    observation: Observation
+    coverage: CoverageMap
+    collected: frozenset[str]
+
+    def reaching(self, healer: Healer) -> tuple[list[str], list[str]]:
+        """Failing and passing tests that run the line, in the order of the suite."""
+        reaching = self.collected & set(self.coverage.tests_reaching(healer.path, [healer.line]))
+        results = self.observation.results
+        passing = sorted(reaching & set(self.observation.passing), key=lambda t: (results[t].duration, t))
+        kept = {*passing[:MOST_PASSING]}
+        failing = reaching & set(self.failing)
+        in_order = self.observation.collected
+        return [t for t in in_order if t in failing], [t for t in in_order if t in kept]
+
+
+def _again(
+    runner: WarmRunner, healer: Healer, files: Mapping[str, bytes], everybody: _Everybody, until: float
+) -> Healer:
+    """What heals one group may heal another: one cause, which took two ways to its tests. Or it only hides a symptom."""
+    return again(runner, healer, files, *everybody.reaching(healer)) if time.monotonic() < until else healer
 
 
 def _guards(lines: Sequence[LineScore], observation: Observation, coverage: CoverageMap) -> tuple[str, ...]:
@@ -115,17 +155,3 @@ def _brief(
         protected=ground.policy.protected,
         deadline=GROUP_SECONDS,
     )
-
-
-def _asked_around(
-    runner: WarmRunner, found: Sequence[Surveyed], coverage: CoverageMap, until: float
-) -> list[Healer]:
-    """What heals one group may heal another: one cause, which took two ways to its tests."""
-    told = []
-    for one in found:
-        for healer, files in one.best:
-            reaching = set(coverage.tests_reaching(healer.path, [healer.line]))
-            tests = [t for f in found if f is not one for t in f.asked if t in reaching]
-            if tests and time.monotonic() < until:
-                told.append(replace(healer, healed=heals(runner, files, tests)))
-    return told

@@ -27,7 +27,7 @@ from pytest_agentflow.core.model import Outcome
 SMALL = tuple(name for name in FAMILIES if name != "guards")
 MOST = 1_000  # mutants of one group of failures
 ENOUGH = 150  # more are tried after the first one that heals every test and breaks none
-ASKED_AROUND = 3  # healers of one group that the others are asked about
+BEST, BEST_OF_LINE = 12, 3  # healers of one group, and of one of its lines, that are tried on everybody
 
 
 @dataclass
@@ -59,18 +59,29 @@ def survey(runner: WarmRunner, brief: Brief, seconds: float) -> Surveyed:
     seen += [(n.trial, n.flipped, bool(n.broken)) for n in screening.near]
     for trial, healed, breaks in sorted(seen, key=lambda s: (s[2], -len(s[1]), s[0].place)):
         (edit,) = trial.edits
-        found.healers.append(Healer(edit.path, edit.line, healed, breaks))
-        found.best.append((found.healers[-1], trial.files))
-    del found.best[ASKED_AROUND:]
+        healer = Healer(edit.path, edit.line, healed, breaks)
+        alike = sum((h.path, h.line) == (edit.path, edit.line) for h, _ in found.best)
+        if len(found.best) < BEST and alike < BEST_OF_LINE:
+            found.best.append((healer, trial.files))
+        else:
+            found.healers.append(healer)
     return found
 
 
-def heals(runner: WarmRunner, files: Mapping[str, bytes], tests: Sequence[str]) -> frozenset[str]:
-    """Which of these failing tests pass with the patched files."""
-    verdict = runner.only_warm(Job(files, tuple(tests), Limits(default=1.0, stop=False)))
+def again(
+    runner: WarmRunner,
+    healer: Healer,
+    files: Mapping[str, bytes],
+    failing: Sequence[str],
+    passing: Sequence[str],
+) -> Healer:
+    """The same edit, asked of many more tests."""
+    verdict = runner.only_warm(Job(files, (*failing, *passing), Limits(default=1.0, stop=False)))
     if verdict is None or not verdict.rung:
-        return frozenset()
-    return frozenset(t for t in tests if verdict.outcomes.get(t) is Outcome.PASSED)
+        return healer
+    healed = frozenset(t for t in failing if verdict.outcomes.get(t) is Outcome.PASSED)
+    broken = any(verdict.outcomes[t].red for t in passing if t in verdict.outcomes)
+    return replace(healer, healed=healed, breaks=broken)
 
 
 def _mutants(sources: Mapping[str, Source], scores: Scores, seed: int) -> Iterator[Trial]:
