@@ -1,12 +1,12 @@
 """What do small edits of suspected statements do to the failing tests? Evidence for localisation, gathered warm.
 
-Approximate, and for ranking only: no verdict rests on it. Tests that will be held out from agents are not asked.
+For ranking only: no verdict rests on it. Tests that will be held out from agents are not asked.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,10 @@ MOST_GROUPS = 40
 MOST_LINES = 60
 MOST_ASKED = 8  # failing tests of a group on which every edit is tried
 MOST_GUARDS = 24
-MOST_PASSING = 100  # that may object to the best healers
+AGAIN_SECONDS = 1.0  # of quick tests, failing ones and as much of passing ones, on which each of the best healers is tried
 GUARDED_LINES = 10  # first suspected lines whose passing tests may object
 GROUP_SECONDS = 5.0
+SLOW = 1.0  # seconds from which on a test is not asked at all
 
 
 def _nothing(text: str) -> None:
@@ -38,7 +39,7 @@ def _nothing(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where mutants are tried: the tree and how its tests run, what may be edited, which tests are to be held out."""
+    """Where edits are tried: the tree and how its tests run, what may be edited, which tests are to be held out."""
 
     spec: RunSpec
     tree: Path
@@ -64,16 +65,18 @@ def survey_groups(
     briefs: list[Brief] = []
     shown: list[str] = []
     for group in groups[:MOST_GROUPS]:
-        visible = askable(group, ground.holdout, ground.seed)
+        # A module that cannot be collected has no test to ask.
+        quick = {t for t in group if "::" in t and observation.results[t].duration < SLOW}
+        visible = [t for t in askable(group, ground.holdout, ground.seed) if t in quick]
         scored = score_statements(group, spectrum, sources, facts)[:MOST_LINES]
-        if not all("::" in t for t in visible) or not scored:
-            continue  # a module that cannot be collected has no test to ask
+        if not visible or not scored:
+            continue
         lines = tuple(
             LineScore(s.path, s.statement.first_line, share)
             for s, share in zip(scored, probabilities(scored), strict=True)
         )
         guards = _guards(lines[:GUARDED_LINES], observation, coverage)
-        briefs.append(_brief(ground, visible[:MOST_ASKED], guards, lines, observation))
+        briefs.append(_brief(ground, tuple(visible[:MOST_ASKED]), guards, lines, observation))
         shown += visible
     if not briefs:
         return {}
@@ -88,14 +91,20 @@ def survey_groups(
                 found.append(survey(runner, brief, min(GROUP_SECONDS, left / (len(briefs) - n) * 2)))
         everybody = _Everybody(shown, observation, coverage, frozenset(runner.ids))
         healers = [h for f in found for h in f.healers]
-        healers += [_again(runner, *best, everybody, until) for f in found for best in f.best]
-    asked = {t for f in found for t in f.asked} | {t for h in healers for t in h.healed}
+        asked = {t for f in found for t in f.asked}
+        for healer, files in (best for f in found for best in f.best):
+            if time.monotonic() < until:
+                failing, passing = everybody.reaching(healer)
+                healers.append(again(runner, healer, files, failing, passing))
+                asked.update(failing)
+            else:
+                healers.append(healer)
     return healing(healers, asked, sources)
 
 
 @dataclass(frozen=True, slots=True)
 class _Everybody:
-    """Whom the best healers of a group are tried on: all failing tests that may be asked, of every group, and more passing ones."""
+    """Whom the best healers are tried on: what heals one group may heal another, and what breaks nothing may not have been asked."""
 
     failing: Sequence[str]
     observation: Observation
@@ -103,21 +112,20 @@ class _Everybody:
     collected: frozenset[str]
 
     def reaching(self, healer: Healer) -> tuple[list[str], list[str]]:
-        """Failing and passing tests that run the line, in the order of the suite."""
+        """Quick failing and passing tests that run the line, in the order of the suite; of the failing ones only those that may be asked."""
         reaching = self.collected & set(self.coverage.tests_reaching(healer.path, [healer.line]))
-        results = self.observation.results
-        passing = sorted(reaching & set(self.observation.passing), key=lambda t: (results[t].duration, t))
-        kept = {*passing[:MOST_PASSING]}
-        failing = reaching & set(self.failing)
-        in_order = self.observation.collected
-        return [t for t in in_order if t in failing], [t for t in in_order if t in kept]
+        return self._quick(reaching & set(self.failing)), self._quick(
+            reaching & set(self.observation.passing)
+        )
 
-
-def _again(
-    runner: WarmRunner, healer: Healer, files: Mapping[str, bytes], everybody: _Everybody, until: float
-) -> Healer:
-    """What heals one group may heal another: one cause, which took two ways to its tests. Or it only hides a symptom."""
-    return again(runner, healer, files, *everybody.reaching(healer)) if time.monotonic() < until else healer
+    def _quick(self, tests: Iterable[str]) -> list[str]:
+        took, total = self.observation.results, 0.0
+        kept = set()
+        for test in sorted(tests, key=lambda t: (took[t].duration, t)):
+            total += took[test].duration
+            if total < AGAIN_SECONDS:
+                kept.add(test)
+        return [t for t in self.observation.collected if t in kept]
 
 
 def _guards(lines: Sequence[LineScore], observation: Observation, coverage: CoverageMap) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,10 @@ def test_what_may_not_be_edited_is_not_tried(seen: SEEN) -> None:
     closed = Ground(ground.spec, tree, ground.scratch, ScopePolicy(("src/**",)), seconds=120.0)
     (found,) = localise(observation, coverage, tree, None, LOOP[:1], ground=closed)
     assert not any("an edit here" in s.why for s in found.suspects)
+
+
+def test_slow_tests_and_modules_that_were_not_collected_are_not_asked(seen: SEEN) -> None:
+    tree, observation, coverage, ground = seen
+    slow = {t: replace(r, duration=5.0) for t, r in observation.results.items()}
+    (found,) = localise(replace(observation, results=slow), coverage, tree, None, LOOP[:1], ground=ground)
+    assert found.asked == ()

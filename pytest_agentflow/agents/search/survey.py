@@ -25,8 +25,12 @@ from pytest_agentflow.core.model import Outcome
 
 # Guards made up of other code are many times as many as all other edits together.
 SMALL = tuple(name for name in FAMILIES if name != "guards")
-MOST = 1_000  # mutants of one group of failures
+MOST = 1_000  # edits for one group of failures
 ENOUGH = 150  # more are tried after the first one that heals every test and breaks none
+AGAIN_EACH, AGAIN_ALL = (
+    1.0,
+    10.0,
+)  # CPU seconds of a test, wall-clock seconds of all, when an edit is tried on everybody
 BEST, BEST_OF_LINE = 12, 3  # healers of one group, and of one of its lines, that are tried on everybody
 
 
@@ -37,7 +41,6 @@ class Surveyed:
     asked: tuple[str, ...]
     healers: list[Healer] = field(default_factory=list)
     best: list[tuple[Healer, Mapping[str, bytes]]] = field(default_factory=list)
-    tried: int = 0
 
 
 def survey(runner: WarmRunner, brief: Brief, seconds: float) -> Surveyed:
@@ -52,8 +55,7 @@ def survey(runner: WarmRunner, brief: Brief, seconds: float) -> Surveyed:
     screening = prepare(runner, brief, brief.config, {})
     if screening is None or screening.mode != HOT:
         return found  # elsewhere a mutant costs as much as a run of the tests
-    _screen(screening, _mutants(sources, scores, brief.attempt.seed), lambda: time.monotonic() > until)
-    found.tried = screening.tried
+    _screen(screening, _edits(sources, scores, brief.attempt.seed), lambda: time.monotonic() > until)
     everything = frozenset(screening.targets)
     seen = [(t, everything, False) for t in screening.plausible]
     seen += [(n.trial, n.flipped, bool(n.broken)) for n in screening.near]
@@ -75,8 +77,9 @@ def again(
     failing: Sequence[str],
     passing: Sequence[str],
 ) -> Healer:
-    """The same edit, asked of many more tests."""
-    verdict = runner.only_warm(Job(files, (*failing, *passing), Limits(default=1.0, stop=False)))
+    """The same edit, asked of more tests; as it was where they cannot be asked warm."""
+    limits = Limits(default=AGAIN_EACH, wall=AGAIN_ALL, stop=False)
+    verdict = runner.only_warm(Job(files, (*failing, *passing), limits))
     if verdict is None or not verdict.rung:
         return healer
     healed = frozenset(t for t in failing if verdict.outcomes.get(t) is Outcome.PASSED)
@@ -84,7 +87,7 @@ def again(
     return replace(healer, healed=healed, breaks=broken)
 
 
-def _mutants(sources: Mapping[str, Source], scores: Scores, seed: int) -> Iterator[Trial]:
+def _edits(sources: Mapping[str, Source], scores: Scores, seed: int) -> Iterator[Trial]:
     """Edits of function bodies on the first suspected lines, likely ones first, and none that is the same program again."""
     _, nearest = next(iter(bands(scores)), (0.0, None))
     seen: set[object] = set()
