@@ -23,10 +23,10 @@ from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.core.spectrum import Spectrum
 from pytest_agentflow.core.syntax import Source
 
-MOST_GROUPS = 40
-MOST_LINES = 60
+MOST_GROUPS = 40  # that are looked at, the first ones
+MOST_LINES = 150  # statements of a group that are edited
 MOST_ASKED = 8  # failing tests of a group on which every edit is tried
-MOST_GUARDS = 24
+MOST_GUARDS = 24  # passing tests that may object to every edit
 AGAIN_SECONDS = 1.0  # of quick tests, failing ones and as much of passing ones, on which each of the best healers is tried
 GUARDED_LINES = 10  # first suspected lines whose passing tests may object
 GROUP_SECONDS = 5.0

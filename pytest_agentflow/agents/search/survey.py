@@ -15,7 +15,7 @@ from pytest_agentflow.adapters.warm import HOT, Job, Limits, WarmRunner
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.normal import body_at, normal_form
-from pytest_agentflow.agents.search.order import Ranked, bands, generate, statement_lines
+from pytest_agentflow.agents.search.order import Ranked, generate, statement_lines
 from pytest_agentflow.agents.search.prepare import prepare
 from pytest_agentflow.agents.search.screening import Screening, Trial
 from pytest_agentflow.agents.search.suspicion import Scores, line_scores
@@ -88,10 +88,9 @@ def again(
 
 
 def _edits(sources: Mapping[str, Source], scores: Scores, seed: int) -> Iterator[Trial]:
-    """Edits of function bodies on the first suspected lines, likely ones first, and none that is the same program again."""
-    _, nearest = next(iter(bands(scores)), (0.0, None))
+    """Edits of function bodies on the suspected lines, likely ones first, and none that is the same program again."""
     seen: set[object] = set()
-    for edit in _spread(sources, generate(sources, scores, seed, within=nearest, families=SMALL)):
+    for edit in _spread(sources, generate(sources, scores, seed, families=SMALL)):
         form = normal_form(sources[edit.path], edit)
         if form is not None and form not in seen:
             seen.add(form)
