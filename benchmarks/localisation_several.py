@@ -22,9 +22,9 @@ from pytest_agentflow.stages import localise as stage
 
 
 def several(
-    directories: Sequence[Path], projects: Path, work: Path, python: str, bugs: int, most: int, survey: bool
+    directories: Sequence[Path], projects: Path, work: Path, python: str, bugs: int, most: int
 ) -> None:
-    """Some bugs of one project, in different functions, at once: is there one cluster for each? `survey`: edits are tried."""
+    """Some bugs of one project, in different functions, at once: is there one cluster for each, without and with edits tried?"""
     found = [(case, _units(case)) for case in cases_in(directories)]
     groups = [
         [case for case, _ in group]
@@ -33,23 +33,28 @@ def several(
         and len(set().union(*(units for _, units in group))) == sum(len(units) for _, units in group)
     ]
     random.Random(1).shuffle(groups)
-    tree, good, count = work / ".several", 0, 0
+    tree, good, count = work / ".several", [0, 0], 0
     for group in groups[:most]:
         if not _together(group, projects / group[0].name.split(" ")[0], tree):
             continue
         _, seen, recorded = observe(tree, work / ".scratch-several", python, timeout=180, stall=20)
         failing = [set(case.observation.failing) for case in group]
         targets = tuple(t for t in seen.failing if t in set().union(*failing))
-        ground = ground_of(tree.resolve(), python, work / ".ground") if survey else None
-        found = stage.localise(seen, recorded, tree, None, targets, ground=ground)
-        clusters = [set(c.targets) for c in found]
-        matched = len(clusters) == bugs and any(
-            all(c <= f for c, f in zip(clusters, order, strict=True)) for order in permutations(failing)
-        )
-        good, count = good + matched, count + 1
+        count, told = count + 1, []
+        for n, ground in enumerate((None, ground_of(tree.resolve(), python, work / ".ground"))):
+            clusters = [
+                set(c.targets) for c in stage.localise(seen, recorded, tree, None, targets, ground=ground)
+            ]
+            matched = len(clusters) == bugs and any(
+                all(c <= f for c, f in zip(clusters, order, strict=True)) for order in permutations(failing)
+            )
+            good[n] += matched
+            told.append(
+                f"{[len(c) for c in clusters]} {'match' if matched else 'NO'}, so far {good[n]}/{count}"
+            )
+        names = " + ".join(c.name for c in group)
         print(
-            f"{' + '.join(c.name for c in group)}: {[len(f) for f in failing]} failing, clusters {[len(c) for c in clusters]} {'match' if matched else 'NO'}; so far {good}/{count}",
-            flush=True,
+            f"{names}: {[len(f) for f in failing]} failing, clusters {'; with edits '.join(told)}", flush=True
         )
 
 
@@ -79,13 +84,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("localisation-work"))
     parser.add_argument("--bugs", type=int, default=2, help="how many at once")
     parser.add_argument("--most", type=int, default=30, help="cases in all")
-    parser.add_argument("--no-edits", action="store_true", help="without trying edits on the failing tests")
     parser.add_argument("--python", default=sys.executable)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    several(
-        args.paths, args.projects, args.work.resolve(), args.python, args.bugs, args.most, not args.no_edits
-    )
+    several(args.paths, args.projects, args.work.resolve(), args.python, args.bugs, args.most)
 
 
 if __name__ == "__main__":
