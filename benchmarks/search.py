@@ -20,6 +20,7 @@ import json
 import shutil
 import statistics
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -113,8 +114,10 @@ def one_bug(project: Project, path: str, bug: Bug, args: argparse.Namespace) -> 
         broken = project.broken(record)
         if not broken or len(broken) > max(10, 0.2 * len(project.green)):
             return None
-        clusters = project.clusters(record, coverage, broken)
         hidden = unseen(project, coverage, {path}, broken)
+        began = time.monotonic()
+        clusters = project.clusters(record, coverage, broken, hidden)
+        located = time.monotonic() - began
         made: list[Repair] = []
         for cluster in clusters[:CLUSTERS]:
             if set(cluster.targets) - hidden:
@@ -132,7 +135,8 @@ def one_bug(project: Project, path: str, bug: Bug, args: argparse.Namespace) -> 
                 )
                 if made[-1].accepted:
                     break
-        return _row(project, path, bug, original, broken, hidden, clusters, made)
+        row = _row(project, path, bug, original, broken, hidden, clusters, made)
+        return {**row, "located": located, "wall": row["wall"] + located}
     finally:
         file.write_bytes(original)
 
@@ -205,7 +209,7 @@ def seeded_summary(rows: list[dict]) -> None:
     )
     walls, cpus = [r["wall"] for r in rows], [r["cpu"] for r in rows]
     print(
-        f"median wall {statistics.median(walls):.1f} s, median CPU {statistics.median(cpus):.1f} s, all {cpu_seconds():.0f} CPU s"
+        f"median wall {statistics.median(walls):.1f} s, of it {statistics.median(r['located'] for r in rows):.1f} s to locate, median CPU {statistics.median(cpus):.1f} s, all {cpu_seconds():.0f} CPU s"
     )
     by_kind = defaultdict(list)
     for r in rows:

@@ -14,6 +14,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from localisation_history import sources, unpack, write
@@ -79,12 +80,16 @@ def pair(name: str, old: str, new: str, args: argparse.Namespace) -> dict | str:
         if args.all_guards:
             hidden &= set(targets)
         made = []
-        for cluster in project.clusters(record, coverage, targets)[:CLUSTERS]:
+        began = time.monotonic()
+        clusters = project.clusters(record, coverage, targets, hidden)
+        located = time.monotonic() - began
+        for cluster in clusters[:CLUSTERS]:
             if set(cluster.targets) - hidden:
                 made.append(
                     repair(project, record, coverage, cluster, hidden, targets, deadline=args.deadline)
                 )
-        return row(project, targets, hidden, made)
+        told = row(project, targets, hidden, made)
+        return {**told, "wall": told["wall"] + located}
 
 
 def row(project: Project, targets: list[str], hidden: set[str], made: list[Repair]) -> dict:

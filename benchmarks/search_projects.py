@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archives import unpack
@@ -18,7 +19,9 @@ from pytest_agentflow.adapters import coverage_map
 from pytest_agentflow.child.recorder import ENVIRONMENT
 from pytest_agentflow.core.holdout import split
 from pytest_agentflow.core.model import Cluster, Observation, SessionRecord
+from pytest_agentflow.core.scope import ScopePolicy
 from pytest_agentflow.stages.localise import localise
+from pytest_agentflow.stages.survey import Ground
 
 RECORDER = "pytest_agentflow.child.recorder"
 TEST_PARTS = (
@@ -101,11 +104,25 @@ class Project:
         return [i for i in red if i in again.results and again.results[i].outcome.red]
 
     def clusters(
-        self, record: SessionRecord, coverage: coverage_map.CoverageMap, broken: Sequence[str]
+        self,
+        record: SessionRecord,
+        coverage: coverage_map.CoverageMap,
+        broken: Sequence[str],
+        unseen: Collection[str] = (),
     ) -> tuple[Cluster, ...]:
-        keep = {i: r for i, r in record.results.items() if i in self.green}
+        """As in the product, edits on failing tests included; no edit is tried on `unseen` ones, as none is on slow ones."""
+        keep = {
+            i: replace(r, duration=math.inf) if i in unseen else r
+            for i, r in record.results.items()
+            if i in self.green
+        }
         observation = Observation("", tuple(keep), tuple(keep), keep, record.duration)
-        return localise(observation, coverage, self.case.tree, None, tuple(broken))
+        scratch = self.case.scratch / "survey"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        policy = ScopePolicy(tuple(self.sources))
+        ground = Ground(self.case.spec, self.case.tree, scratch, policy, HELD_OUT)
+        return localise(observation, coverage, self.case.tree, None, tuple(broken), ground=ground)
 
 
 @dataclass
@@ -144,7 +161,7 @@ def repair(
     paths = {s.unit.path for s in cluster.suspects[:5]}
     guards = [i for i in project.green if i not in broken and i not in unseen]
     near = [i for i in guards if paths & set(coverage.lines_of(i))]
-    parts = split(targets, near, HELD_OUT, seed)
+    parts = split(targets, near, HELD_OUT, seed, cluster.asked)
     held = {*parts.choose, *parts.judge}
     lines = [(r.path, r.line, r.score) for r in cluster.ranked_lines if r.path in project.sources]
     visible_guards = [g for g in guards if g not in held]

@@ -129,8 +129,8 @@ class _Everybody:
 
 
 def _guards(lines: Sequence[LineScore], observation: Observation, coverage: CoverageMap) -> tuple[str, ...]:
-    """Passing tests that reach the most of these lines, quick ones first, in the order of the suite."""
-    passing = set(observation.passing)
+    """Quick passing tests that reach the most of these lines, in the order of the suite."""
+    passing = {t for t in observation.passing if observation.results[t].duration < SLOW}
     count: dict[str, int] = {}
     for line in lines:
         for test in coverage.tests_reaching(line.path, [line.line]):
