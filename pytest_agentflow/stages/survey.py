@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_agentflow.adapters.coverage_map import CoverageMap
 from pytest_agentflow.adapters.sessions import RunSpec
-from pytest_agentflow.adapters.warm import WarmRunner
+from pytest_agentflow.adapters.warm import HOT, WarmRunner
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.survey import again, survey
 from pytest_agentflow.core.healing import Healed, Healer, healing
@@ -83,6 +83,8 @@ def survey_groups(
     with WarmRunner() as runner:
         ids = tuple(dict.fromkeys([*shown, *(g for b in briefs for g in b.attempt.guards)]))
         runner.start(ground.spec, ground.tree, ids, ground.scratch)
+        if HOT in runner.why:
+            return {}  # elsewhere an edit costs as much as a run of the tests
         found = []
         for n, brief in enumerate(briefs):
             left = until - time.monotonic()

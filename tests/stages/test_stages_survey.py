@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,4 +117,16 @@ def test_slow_tests_and_modules_that_were_not_collected_are_not_asked(seen: SEEN
     tree, observation, coverage, ground = seen
     slow = {t: replace(r, duration=5.0) for t, r in observation.results.items()}
     (found,) = localise(replace(observation, results=slow), coverage, tree, None, LOOP[:1], ground=ground)
+    assert found.asked == ()
+
+
+def test_where_the_session_cannot_be_forked_nobody_is_asked(seen: SEEN, tmp_path: Path) -> None:
+    tree, observation, coverage, ground = seen
+    threaded, scratch = tmp_path / "tree", tmp_path / "warm"
+    shutil.copytree(tree, threaded)
+    scratch.mkdir()
+    waits = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    (threaded / "conftest.py").write_text(waits)
+    there = replace(ground, tree=threaded, scratch=scratch)
+    (found,) = localise(observation, coverage, threaded, None, LOOP[:1], ground=there)
     assert found.asked == ()

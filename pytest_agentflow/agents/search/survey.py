@@ -54,7 +54,7 @@ def survey(runner: WarmRunner, brief: Brief, seconds: float) -> Surveyed:
         return found
     screening = prepare(runner, brief, brief.config, {})
     if screening is None or screening.mode != HOT:
-        return found  # elsewhere a mutant costs as much as a run of the tests
+        return found
     _screen(screening, _edits(sources, scores, brief.attempt.seed), lambda: time.monotonic() > until)
     everything = frozenset(screening.targets)
     seen = [(t, everything, False) for t in screening.plausible]
