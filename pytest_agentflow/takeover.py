@@ -69,9 +69,8 @@ def _wait_for(process: subprocess.Popen[bytes]) -> int:
         told = signal.sigtimedwait(heard, 1.0)
         if told is None or told.si_signo == signal.SIGCHLD:
             continue
-        ours_alone = (
-            told.si_code <= 0
-        )  # a process sent it; a terminal's, from the kernel, the controller hears too
+        # A process sent it; a terminal's, from the kernel, the controller hears too.
+        ours_alone = told.si_code <= 0
         if ours_alone or told.si_signo == signal.SIGTERM:
             process.terminate()
     return process.returncode

@@ -38,9 +38,8 @@ class _Group:
     tests: int  # bitmap
     told: Mapping[Place, float]  # log-odds from what these tests' failures say, coverage apart
     shares: Mapping[Place, float]  # probability of each statement that all of them ran
-    healers: (
-        frozenset[Line] | None
-    )  # where an edit heals all of them that were asked and breaks nothing; None: none was
+    # Statements whose edits heal all of them that were asked, and break nothing; None where none was asked.
+    healers: frozenset[Line] | None
 
 
 def cluster(
@@ -123,7 +122,7 @@ class _Evidence:
         )
 
     def factor(self, a: _Group, b: _Group) -> float:
-        """The Bayes factor of one fault over two; at least even when one edit heals both, or the larger group's fault would fail
+        """The Bayes factor of one fault over two; at least even when edits of one statement heal both, or the larger group's fault would fail
         the other as well."""
         few, many = sorted((a.shares, b.shares), key=len)
         common = sum(share * many[p] * math.exp(-self._static[p]) for p, share in few.items() if p in many)

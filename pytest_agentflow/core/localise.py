@@ -271,5 +271,5 @@ def describe(
         for s, share in zip(scored[:MAX_LINES], shares, strict=False)
     )
     asked = tuple(t for t in targets if t in facts.healed)
-    one_edit = bool(common_healers(asked, facts.healed))
-    return Cluster(f"c{number}", tuple(targets), suspects[:MAX_SUSPECTS], lines, asked, one_edit)
+    one_statement = bool(common_healers(asked, facts.healed))
+    return Cluster(f"c{number}", tuple(targets), suspects[:MAX_SUSPECTS], lines, asked, one_statement)

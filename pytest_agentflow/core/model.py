@@ -127,9 +127,8 @@ class Cluster:
     suspects: tuple[Suspect, ...]
     ranked_lines: tuple[LineScore, ...] = ()
     asked: tuple[str, ...] = ()  # targets on which edits were tried, so that they cannot be held out any more
-    one_edit: bool = (
-        False  # one of these edits turned all that were asked green and broke no test that was asked
-    )
+    # Edits of one statement, none of which broke a passing test that was asked, turned all of `asked` green.
+    one_statement: bool = False
 
 
 @dataclass(frozen=True, slots=True)

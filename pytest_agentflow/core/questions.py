@@ -86,9 +86,9 @@ def _mechanical(clusters: Sequence[Cluster], searches: bool) -> str:
     if not clusters:
         return "nothing to do"
     asked = [c for c in clusters if c.asked]
-    reached = sum(c.one_edit for c in asked)
+    reached = sum(c.one_statement for c in asked)
     found = "not measured"
     if asked:
-        found = f"in {reached} of {len(asked)} clusters one small edit turned every test that was asked green"
+        found = f"in {reached} of {len(asked)} clusters small edits of one statement turned every test that was asked green"
     free = "the search tries first and costs nothing" if searches else "the search is left out"
     return f"mechanical: {found}, and {free}"

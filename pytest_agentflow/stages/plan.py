@@ -89,7 +89,7 @@ def plan_document(run_id: str, clusters: Sequence[Cluster], answers: Questions) 
                 ],
                 "ranked_lines": [codec.encode(line) for line in cluster.ranked_lines],
                 "asked": list(cluster.asked),
-                "one_edit": cluster.one_edit,
+                "one_statement": cluster.one_statement,
             }
             for cluster in clusters
         ],

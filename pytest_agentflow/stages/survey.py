@@ -1,6 +1,6 @@
 """What do small edits of suspected statements do to the failing tests? Evidence for localisation, gathered warm.
 
-For ranking only: no verdict rests on it. Tests that will be held out from agents are not asked.
+For ranking only: no verdict rests on it. Failing tests that will be held out from agents are not asked.
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ def test_what_the_search_could_not_repair_together_may_have_several_causes(
         ([], ""),
     ],
 )
-def test_the_functions_that_one_edit_repairs_belong_together(found: list[dict[str, Any]], part: str) -> None:
+def test_the_functions_that_one_statement_repairs_belong_together(
+    found: list[dict[str, Any]], part: str
+) -> None:
     made = replace(attempt(), visible=("a", "b[1]", "b[2]", "c"))
     (doubt,) = unrepaired({"r1-a1": made}, [result(VerdictKind.TIMED_OUT, near=found)])
     assert doubt == Doubt(frozenset(made.targets), frozenset(part.split()))

@@ -223,7 +223,7 @@ def test_a_statement_whose_edit_heals_failing_tests_comes_before_its_neighbours(
     assert "an edit here turned failing tests green" in after.suspects[0].why
 
 
-def test_failures_that_one_edit_heals_are_one_cluster() -> None:
+def test_failures_that_one_statement_heals_are_one_cluster() -> None:
     lines = {5: 0b11, 6: 0b01, 7: 0b10, 11: 0b01}
     told, sources = spectrum(lines, "ab", "ab"), {"m.py": source()}
     apart = {"a": {("m.py", 6): 1.0}, "b": {("m.py", 7): 1.0}}

@@ -8,7 +8,7 @@ from pytest_agentflow.core.model import Cluster
 from pytest_agentflow.core.questions import Bill, questions
 
 UNASKED = Cluster("c1", ("a",), ())
-HEALED = Cluster("c2", ("b",), (), asked=("b",), one_edit=True)
+HEALED = Cluster("c2", ("b",), (), asked=("b",), one_statement=True)
 HARD = Cluster("c3", ("c",), (), asked=("c",))
 
 
@@ -17,8 +17,8 @@ HARD = Cluster("c3", ("c",), (), asked=("c",))
     [
         ([], True, "nothing to do"),
         ([UNASKED], True, "not measured, and the search tries first"),
-        ([UNASKED, HEALED, HARD], True, "in 1 of 2 clusters one small edit turned every test that was asked green"),
-        ([HEALED], False, "in 1 of 1 clusters one small edit turned every test that was asked green, and the search is left out"),
+        ([UNASKED, HEALED, HARD], True, "in 1 of 2 clusters small edits of one statement turned every test that was asked green"),
+        ([HEALED], False, "in 1 of 1 clusters small edits of one statement turned every test that was asked green, and the search is left out"),
     ],
 )  # fmt: skip
 def test_what_is_mechanical_is_answered_by_what_was_tried(

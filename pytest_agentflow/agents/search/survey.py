@@ -27,10 +27,8 @@ from pytest_agentflow.core.model import Outcome
 SMALL = tuple(name for name in FAMILIES if name != "guards")
 MOST = 1_000  # edits for one group of failures
 ENOUGH = 150  # more are tried after the first one that heals every test and breaks none
-AGAIN_EACH, AGAIN_ALL = (
-    1.0,
-    10.0,
-)  # CPU seconds of a test, wall-clock seconds of all, when an edit is tried on everybody
+# When an edit is tried on everybody: CPU seconds of a test, wall-clock seconds of all.
+AGAIN_EACH, AGAIN_ALL = 1.0, 10.0
 BEST, BEST_OF_LINE = 12, 3  # healers of one group, and of one of its lines, that are tried on everybody
 
 
