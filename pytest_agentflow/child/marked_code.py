@@ -42,10 +42,12 @@ def mark(code: CodeType, marks: object, slot: Callable[[int], object], *, functi
     ]
     own = len(consts)
     consts.append(marks)  # also in code that has no line to mark: it tells ours from other code
+    if functions:
+        return _mark_start(code, _instructions(own, own + 1), (*consts, slot(code.co_firstlineno)))
     shape = Shape(code)
     indices: dict[int, int] = {}
     inserted = {}
-    for place, line in (shape.start() if functions else shape.places()).items():
+    for place, line in shape.places().items():
         if line not in indices:
             indices[line] = len(consts)
             consts.append(slot(line))
@@ -55,6 +57,27 @@ def mark(code: CodeType, marks: object, slot: Callable[[int], object], *, functi
 
 def is_marked(code: CodeType, marks: object) -> bool:
     return any(constant is marks for constant in code.co_consts)
+
+
+def _mark_start(code: CodeType, instructions: bytes, consts: tuple[object, ...]) -> CodeType:
+    """The code with these instructions where its body begins: no jump leads across that place, so all stay as they are."""
+    start = code.co_code[::2].index(_RESUME) + 1
+    grown = len(instructions) // 2
+    handlers = _handlers(code)
+    if any(begin < start for begin, *_ in handlers):
+        raise Unmarkable("a handler for what comes before the body")
+    return code.replace(
+        co_code=code.co_code[: 2 * start] + instructions + code.co_code[2 * start :],
+        co_consts=consts,
+        co_linetable=moved_lines(code.co_linetable, {start: grown}),
+        co_exceptiontable=b"".join(handler(b + grown, size, to + grown, d) for b, size, to, d in handlers),
+        co_stacksize=code.co_stacksize + 2,
+    )
+
+
+def _handlers(code: CodeType) -> list[tuple[int, ...]]:
+    """Beginning, size, where to, depth and whether the instruction is kept."""
+    return [tuple(numbers(found[0])) for found in ENTRY.finditer(code.co_exceptiontable)]
 
 
 def _instructions(marks: int, slot: int) -> bytes:
@@ -87,7 +110,7 @@ class Shape:
         # Up to here, where cells and generators are made, no line is reported.
         self._entry = self._ops.index(_RESUME)
         self._jumps = [self._jump(found.start()) for found in _JUMPS.finditer(self._ops)]
-        self._handlers = [tuple(numbers(found[0])) for found in ENTRY.finditer(code.co_exceptiontable)]
+        self._handlers = _handlers(code)
 
     def _jump(self, operation: int) -> Jump:
         first, argument = operation, self._raw[2 * operation + 1]
@@ -98,9 +121,6 @@ class Shape:
         return Jump(first, operation, operation + 1 + (-argument if back else argument))
 
     # where ---------------------------------------------------------------------------------------
-
-    def start(self) -> dict[int, int]:
-        return {self._entry + 1: self._code.co_firstlineno}
 
     def places(self) -> dict[int, int]:
         """Place -> line, wherever the interpreter would report a line to a tracer.
@@ -147,7 +167,7 @@ class Shape:
         return self._code.replace(
             co_code=self._instructions(inserted, jumps),
             co_consts=consts,
-            co_linetable=moved_lines(self._code.co_linetable, growth),
+            co_linetable=moved_lines(self._code.co_linetable, {at: n for at, n in enumerate(growth) if n}),
             co_exceptiontable=self._exceptiontable(growth) if self._handlers else b"",
             co_stacksize=self._code.co_stacksize + 2,
         )

@@ -7,7 +7,7 @@ says whether an entry begins there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 ENTRY = re.compile(b"[\x80-\xff][\x00-\x7f]*")
 _SAME_LINE, _NO_COLUMNS, _NO_LINE = 10, 13, 15  # kinds of entries in the table of lines
@@ -17,19 +17,21 @@ class Unmarkable(Exception):
     """Code of a shape that the compiler does not make."""
 
 
-def moved_lines(table: bytes, growth: list[int]) -> bytes:
-    """What is new in front of an instruction has the line of the instruction, and no columns."""
+def moved_lines(table: bytes, growth: Mapping[int, int]) -> bytes:
+    """What is new in front of an instruction, so many units, has the line of the instruction, and no columns."""
     parts: list[bytes] = []
     place = begun = met = 0
     for found in ENTRY.finditer(table):
-        if growth[place]:
+        if place in growth:
             met += 1
             step, rest = _split(found[0])
             parts += (table[begun : found.start()], _uncolumned(growth[place], step), rest)
             begun = found.end()
+            if met == len(growth):
+                break
         place += (table[found.start()] & 7) + 1
     parts.append(table[begun:])
-    if met != len(growth) - growth.count(0):
+    if met != len(growth):
         raise Unmarkable("an instruction without an entry of its own in the table of lines")
     return b"".join(parts)
 

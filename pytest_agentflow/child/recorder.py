@@ -58,22 +58,20 @@ class Recorder:
     def switch(self, kind: str, number: int = 0) -> tuple[str, int]:
         """From now on lines belong to another owner; returns the one before."""
         before = self.owner
-        reached = self.engine.take()
-        if reached:
-            self._write(before, reached)
+        if self.level == "edges":
+            self._write_edges(before)
+        elif reached := self.engine.take():
+            self.output.lines(*before, self.scope.by_path(reached))
         self.owner = (kind, number)
         return before
 
-    def _write(self, owner: tuple[str, int], reached: Mapping[str, set[int]]) -> None:
-        paths = self.scope.by_path(reached)
-        if self.level != "edges":
-            self.output.lines(*owner, paths)
-            return
-        from pytest_agentflow.child.recorder_tracer import unpack
+    def _write_edges(self, owner: tuple[str, int]) -> None:
+        from pytest_agentflow.child.recorder_tracer import TracerEngine, lines_of, unpack
 
-        edges = unpack(paths)
+        assert isinstance(self.engine, TracerEngine)
+        edges = unpack(self.scope.by_path(self.engine.take_numbers()))
         self.output.edges(*owner, edges)
-        self.output.lines(*owner, {p: {n for pair in e for n in pair if n > 0} for p, e in edges.items()})
+        self.output.lines(*owner, {path: lines_of(found) for path, found in edges.items()})
 
     def _invite(self) -> None:
         self.inviting = True

@@ -11,9 +11,7 @@ import gc
 import os
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from itertools import count
 from operator import call
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from pytest_agentflow.child.marked_code import is_marked, mark
 from pytest_agentflow.child.recorder_loading import Loading
 from pytest_agentflow.child.recorder_scope import Scope
+from pytest_agentflow.child.recorder_slots import Slots
 
 
 class Marks(set[int]):
@@ -38,7 +37,6 @@ class Marks(set[int]):
 
 PROCESS = os.urandom(8)
 MARKS = Marks()
-_SLOTS = count()
 
 
 def _marks_of(process: bytes) -> Marks:
@@ -51,8 +49,7 @@ class MarksEngine:
     def __init__(self, scope: Scope, level: str) -> None:
         self._scope = scope
         self._functions = level == "functions"
-        self._slots: defaultdict[str, dict[int, int]] = defaultdict(dict)  # file name -> line -> slot
-        self._lines: dict[int, tuple[str, int]] = {}  # of each slot
+        self._slots = Slots()
         self._loading = Loading(self._marked)
         self._thread = 0
         self._tracer: Any = None  # once code ran that has no marks
@@ -86,19 +83,16 @@ class MarksEngine:
         if self._tracer is not None:
             self._tracer.resume()
 
-    def take(self) -> Mapping[str, set[int]]:
-        """The lines since last asked, by file name."""
+    def take(self) -> Mapping[str, int]:
+        """The lines since last asked, as bitmaps by file name."""
         if not MARKS and self._tracer is None:
             return {}
         # Both calls in one instruction: no thread marks between them.
         ran, _ = map(call, (MARKS.copy, MARKS.clear))
-        taken: defaultdict[str, set[int]] = defaultdict(set)
-        # A slot of another recorder, whose code runs on, is nobody's.
-        for name, line in filter(None, map(self._lines.get, ran or ())):
-            taken[name].add(line)
+        taken = self._slots.bitmaps(ran or ())
         if self._tracer is not None:
             for name, lines in self._tracer.take().items():
-                taken[name] |= lines
+                taken[name] = taken.get(name, 0) | lines
         return taken
 
     # code that gets marks ------------------------------------------------------------------------
@@ -107,21 +101,9 @@ class MarksEngine:
         if self._scope.path(code.co_filename) is None or is_marked(code, MARKS):
             return code
         try:
-            return mark(code, MARKS, self._slot(code.co_filename), functions=self._functions)
+            return mark(code, MARKS, self._slots.of(code.co_filename), functions=self._functions)
         except Exception:  # noqa: BLE001 - it is heard when the code runs without marks
             return code
-
-    def _slot(self, name: str) -> Callable[[int], int]:
-        known = self._slots[name]
-
-        def slot(line: int) -> int:
-            if line not in known:
-                new = next(_SLOTS)
-                self._lines[new] = (name, line)
-                known[line] = new
-            return known[line]
-
-        return slot
 
     # code that has none --------------------------------------------------------------------------
 

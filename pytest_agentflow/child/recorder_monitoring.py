@@ -15,6 +15,7 @@ from opcode import opmap
 from types import CodeType, FunctionType
 from typing import Any
 
+from pytest_agentflow.child.recorder_bitmap import bitmap
 from pytest_agentflow.child.recorder_scope import Scope
 
 RESUME = opmap["RESUME"]
@@ -85,15 +86,15 @@ class MonitoringEngine:
     def resume(self) -> None:
         """Nothing to do."""
 
-    def take(self) -> Mapping[str, set[int]]:
-        """The lines since last asked, by file name; arms everything again."""
+    def take(self) -> Mapping[str, int]:
+        """The lines since last asked, as bitmaps by file name; arms everything again."""
         taken = self._lines
         if not taken or not self._on:
             return {}
         self._lines = defaultdict(set)
         self._register()
         self._monitoring.restart_events()
-        return taken
+        return {name: bitmap(found) for name, found in taken.items()}
 
     def _hook(self) -> Callable[[str, tuple[Any, ...]], None]:
         """A function: a bound method takes three to four times as long to call, and every `id()` calls it."""

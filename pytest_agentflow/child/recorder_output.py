@@ -13,21 +13,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 
 EXTENSION = ".rec"
-
-
-def bitmap(numbers: Iterable[int]) -> bytes:
-    """A set of line numbers as little-endian bits."""
-    kept = [n for n in numbers if n > 0]
-    if not kept:
-        return b""
-    bits = bytearray((max(kept) >> 3) + 1)
-    for number in kept:
-        bits[number >> 3] |= 1 << (number & 7)
-    return bytes(bits)
 
 
 class Output:
@@ -35,19 +23,19 @@ class Output:
 
     def __init__(self, directory: str) -> None:
         os.makedirs(directory, exist_ok=True)  # noqa: PTH103
-        name = f"{os.getpid()}-{secrets.token_hex(4)}{EXTENSION}"
+        name = f"{os.getpid()}-{os.urandom(4).hex()}{EXTENSION}"
         self._path = os.path.join(directory, name)  # noqa: PTH118
         # Opened late and closed after each batch: a file left open would fail a suite that turns ResourceWarning into errors.
         self._pending: list[str] = []
         self._files: dict[str, int] = {}
-        self._pairs: dict[tuple[int, bytes], int] = {}
+        self._pairs: dict[tuple[int, int], int] = {}
         self._tests: dict[str, int] = {}
         self._fixtures: dict[str, int] = {}
         self._owner = os.getpid()
 
-    def lines(self, kind: str, owner: int, reached: Mapping[str, Iterable[int]]) -> None:
-        """Lines that ran under one owner."""
-        pairs = [self._pair(path, bits) for path, found in reached.items() if (bits := bitmap(found))]
+    def lines(self, kind: str, owner: int, reached: Mapping[str, int]) -> None:
+        """Lines that ran under one owner, as bitmaps by path."""
+        pairs = [self._pair(path, bits) for path, bits in reached.items() if bits]
         if pairs:
             self._pending.append(f"R\t{kind}\t{owner}\t{','.join(map(str, pairs))}\n")
 
@@ -78,8 +66,8 @@ class Output:
         """Hand everything to the operating system. A fork of the tested code never writes into our file."""
         if not self._pending or os.getpid() != self._owner:
             return
-        with open(self._path, "a", encoding="utf-8") as stream:  # noqa: PTH123
-            stream.write("".join(self._pending))
+        with open(self._path, "ab") as stream:  # noqa: PTH123
+            stream.write("".join(self._pending).encode())
         self._pending.clear()
 
     def _number(self, known: dict[str, int], name: str, letter: str) -> int:
@@ -96,10 +84,11 @@ class Output:
             self._pending.append(f"F\t{json.dumps(path)}\n")
         return number
 
-    def _pair(self, path: str, bits: bytes) -> int:
+    def _pair(self, path: str, bits: int) -> int:
         key = (self._file(path), bits)
         number = self._pairs.get(key)
         if number is None:
             number = self._pairs[key] = len(self._pairs)
-            self._pending.append(f"P\t{key[0]}\t{bits.hex()}\n")
+            told = bits.to_bytes((bits.bit_length() + 7) // 8, "little").hex()
+            self._pending.append(f"P\t{key[0]}\t{told}\n")
         return number

@@ -5,11 +5,14 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 # Code that is never the project's own, wherever it lies under the roots.
 FOREIGN_PARTS = frozenset(
     {"site-packages", "dist-packages", "node_modules", ".tox", ".nox", ".venv", "venv", ".agentflow", ".eggs"}
 )
+
+Found = TypeVar("Found", int, set[int])  # bitmaps of lines, or packed edges
 
 
 class Scope:
@@ -32,9 +35,9 @@ class Scope:
             found = self._known[filename] = self._decide(filename)
             return found
 
-    def by_path(self, reached: Mapping[str, set[int]]) -> dict[str, set[int]]:
-        """Lines by path; one file may run under several names."""
-        paths: dict[str, set[int]] = {}
+    def by_path(self, reached: Mapping[str, Found]) -> dict[str, Found]:
+        """What was found by path; one file may run under several names."""
+        paths: dict[str, Found] = {}
         for name, found in reached.items():
             path = self.path(name)
             if path:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any
 
+from pytest_agentflow.child.recorder_bitmap import bitmap
 from pytest_agentflow.child.recorder_guest import Guest, is_coverage
 from pytest_agentflow.child.recorder_scope import Scope
 
@@ -38,6 +39,10 @@ def unpack(taken: Mapping[str, set[int]]) -> dict[str, set[tuple[int, int]]]:
     """Packed edges of one owner, by file name, as pairs."""
     bits = edge_bits(n for found in taken.values() for n in found)
     return {name: {edge(each, bits) for each in found} for name, found in taken.items()}
+
+
+def lines_of(edges: Iterable[tuple[int, int]]) -> int:
+    return bitmap(number for pair in edges for number in pair)
 
 
 class TracerEngine:
@@ -102,14 +107,15 @@ class TracerEngine:
         if sys.gettrace() is self._main:
             sys.settrace(None)
 
-    def take(self) -> Mapping[str, set[int]]:
-        """The lines (or packed edges) since last asked, by file name."""
-        taken = self._exchange()
+    def take(self) -> Mapping[str, int]:
+        """The lines since last asked, as bitmaps by file name."""
+        taken = self.take_numbers()
         if not self._unpack:
-            return taken
-        return {name: {n for pair in found for n in pair if n > 0} for name, found in unpack(taken).items()}
+            return {name: bitmap(found) for name, found in taken.items()}
+        return {name: lines_of(found) for name, found in unpack(taken).items()}
 
-    def _exchange(self) -> dict[str, set[int]]:
+    def take_numbers(self) -> dict[str, set[int]]:
+        """What the tracers wrote since last asked, by file name: lines, or packed edges."""
         taken = self._data
         if not taken:
             return {}
