@@ -3,7 +3,8 @@
     python benchmarks/localisation_fauxpy.py DIR... --python PY [--timeout 300] [-v]
 
 `PY` is an interpreter with FauxPy and what the suites need. FauxPy is told the failing tests that show the bug and the package
-to look at, and `filterwarnings` is emptied for it (a suite that turns warnings into errors ends it). Its Ochiai scores are
+to look at (where an id is one that its option cannot hold, it takes all that fail), and `filterwarnings` is emptied for it (a suite
+that turns warnings into errors ends it). Its Ochiai scores are
 ranked as ours are: expected rank within ties; a bug without a score, or without any output, has no rank.
 """
 
@@ -35,7 +36,8 @@ def fauxpy(
         root = tree / "src" if (tree / "src").is_dir() else tree
         source = root.relative_to(tree) / Path(case.truth[0][0]).relative_to(root.relative_to(tree)).parts[0]
         tests = case.shown or case.observation.failing
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "filterwarnings=", "--src", str(source), "--family", "sbfl", "--granularity", granularity, "--failing-list", f"[{','.join(tests)}]"]  # fmt: skip
+        told = [] if any("]" in test or "," in test for test in tests) else ["--failing-list", f"[{','.join(tests)}]"]  # fmt: skip
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "filterwarnings=", "--src", str(source), "--family", "sbfl", "--granularity", granularity, *told]  # fmt: skip
         env = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{tree}", "PYTHONHASHSEED": "0"}
         try:
             done = subprocess.run(
@@ -44,10 +46,10 @@ def fauxpy(
             said = (done.stdout.strip().splitlines() or [done.stderr[-200:]])[-1]
         except subprocess.TimeoutExpired:
             said = f"not done after {timeout:g} s"
-        told = next(Path(scratch).glob("FauxPyReport_*/Scores_Ochiai.csv"), None)
-        if told is None:
+        scores = next(Path(scratch).glob("FauxPyReport_*/Scores_Ochiai.csv"), None)
+        if scores is None:
             return [], said
-        with told.open(newline="", encoding="utf-8") as file:
+        with scores.open(newline="", encoding="utf-8") as file:
             rows = [(row["Entity"].split("::"), float(row["Score"])) for row in csv.DictReader(file)]
         return [([str(Path(e[0]).relative_to(tree)), *e[1:]], score) for e, score in rows], said
 

@@ -1,12 +1,14 @@
 """What does recording cost beside plain pytest, pytest-cov with contexts and testmon, and is it exact?
 
     python benchmarks/recording.py cost PROJECT... --python PY [--pairs 5] [--peers]
+    python benchmarks/recording.py instructions PROJECT... --python PY [--peers]
     python benchmarks/recording.py exact PROJECT... --python PY
     python benchmarks/recording.py growth --python PY
     python benchmarks/recording.py sizes PROJECT... --python PY
 
 `PY` is an interpreter with pytest, coverage, pytest-cov, (pytest-testmon) and this package. CPU seconds (user and system,
 children included) of whole processes; each configuration runs directly after a plain run; the figure is the median of the ratios.
+`instructions` counts them with valgrind instead, in user mode and in pytest's process: the same on every run, however busy the machine.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -48,15 +51,19 @@ def source_root(project: Path) -> Path:
 
 
 def run(
-    python: str, project: Path, args: Sequence[str], env: dict[str, str] | None = None
+    python: str,
+    project: Path,
+    args: Sequence[str],
+    env: dict[str, str] | None = None,
+    under: Sequence[str] = (),
 ) -> tuple[float, str]:
-    """CPU seconds and the last line of a pytest run."""
+    """CPU seconds and the last line of a pytest run, under another program if one is given."""
     path = os.pathsep.join([str(source_root(project)), str(project), str(HERE)])
     full = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", **(env or {})}
     full.pop("PYTHONDONTWRITEBYTECODE", None)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [python, "-m", "pytest", *QUIET, *args],
+        [*under, python, "-m", "pytest", *QUIET, *args],
         cwd=project,
         env=full,
         capture_output=True,
@@ -127,6 +134,24 @@ def cost(projects: Sequence[Path], python: str, pairs: int, peers: bool) -> None
         )
         print(f"{project.name:14} plain {statistics.median(plains):6.2f} s  {shown}  [{said}]", flush=True)
         shutil.rmtree(scratch)
+
+
+def instructions(projects: Sequence[Path], python: str, peers: bool) -> None:
+    for project in projects:
+        counts: dict[str, int] = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            log = Path(scratch) / "counted"
+            counting = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", f"--log-file={log}"]  # fmt: skip
+            for name, (args, env) in configurations(project, Path(scratch), python if peers else "").items():
+                run(python, project, args, env)  # fills the bytecode cache
+                run(python, project, args, env, counting)
+                counted = re.search(r"I +refs: +([\d,]+)", log.read_text())
+                if counted is None:
+                    sys.exit(f"valgrind counted nothing for {project.name}, {name}: {log.read_text()[-300:]}")
+                counts[name] = int(counted[1].replace(",", ""))
+        plain = counts.pop("plain")
+        shown = "  ".join(f"{name} {count / plain:.3f}" for name, count in counts.items())
+        print(f"{project.name:14} plain {plain / 1e9:6.2f} G  {shown}", flush=True)
 
 
 def recorded(project: Path, python: str, plugin: str) -> CoverageMap:
@@ -238,7 +263,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("job", choices=["cost", "exact", "growth", "sizes"])
+    parser.add_argument("job", choices=["cost", "instructions", "exact", "growth", "sizes"])
     parser.add_argument("projects", nargs="*", type=Path)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--pairs", type=int, default=5)
@@ -248,6 +273,8 @@ def main() -> None:
     python = os.path.abspath(args.python)
     if args.job == "cost":
         cost(projects, python, args.pairs, args.peers)
+    elif args.job == "instructions":
+        instructions(projects, python, args.peers)
     elif args.job == "exact":
         exact(projects, python)
     elif args.job == "sizes":

@@ -40,6 +40,7 @@ class Recorder:
         self.fixtures: dict[int, int] = {}  # id of a live fixture definition of wider scope -> its number
         self.resting: dict[int, tuple[str, int]] = {}  # whom a fixture's teardown interrupted
         self.setups = 0
+        self.running = ("", 0)  # the id of the test of which a phase began last, and its number
         self.rendering = Rendering(lambda: self.switch("outside"), lambda before: self.switch(*before))
         self.watch = Watch(self._save)
         self.inviting = False  # whether processes that tests start are recorded
@@ -82,11 +83,15 @@ class Recorder:
         self.switch(*self.owner)
         self.output.flush()
 
+    def _test(self, item: pytest.Item) -> int:
+        if item.nodeid != self.running[0]:
+            self.running = (item.nodeid, self.output.test(self.canonical(item.nodeid)))
+        return self.running[1]
+
     def _phase(self, kind: str, item: pytest.Item) -> Generator[None, Any, Any]:
-        nodeid = self.canonical(item.nodeid)
-        self.switch(kind, self.output.test(nodeid))
+        self.switch(kind, self._test(item))
         if self.inviting:
-            recorder_process.owned_by(kind, nodeid)
+            recorder_process.owned_by(kind, self.canonical(item.nodeid))
         self.watch.arm()
         self.engine.resume()
         try:
@@ -116,6 +121,7 @@ class Recorder:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.options.get("processes") == "auto" and recorder_process.are_started_by(session.items):
             self._invite()
+        self.rendering.start()  # what the test modules brought in
         self.engine.pause()
         self.switch("outside")
 
@@ -131,7 +137,7 @@ class Recorder:
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
         used = self._used(item)
         result = yield from self._phase("teardown", item)
-        self.output.uses(self.output.test(self.canonical(item.nodeid)), used)
+        self.output.uses(self._test(item), used)
         self.output.flush()
         return result
 

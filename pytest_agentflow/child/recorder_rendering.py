@@ -7,23 +7,16 @@ alone and look guilty. The functions that render are therefore wrapped, and what
 from __future__ import annotations
 
 import functools
-import unittest.case
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from _pytest.assertion import rewrite
 
-# Rewritten assertions look these up by name each time; unittest's are globals of its module or methods.
-_RENDERERS: tuple[tuple[Any, str], ...] = (
-    (rewrite, "_saferepr"),
-    (rewrite, "_format_assertmsg"),
-    (rewrite, "_should_repr_global_name"),
-    (rewrite, "_call_reprcompare"),
-    (unittest.case, "safe_repr"),
-    (unittest.case, "_common_shorten_repr"),
-    (unittest.case.TestCase, "_formatMessage"),
-)
+# Rewritten assertions look these up by name each time; unittest's are globals of its module.
+_PYTESTS = ("_saferepr", "_format_assertmsg", "_should_repr_global_name", "_call_reprcompare")
+_UNITTESTS = ("safe_repr", "_common_shorten_repr")
 
 
 class Rendering:
@@ -32,20 +25,32 @@ class Rendering:
     def __init__(self, leave: Callable[[], Any], back: Callable[[Any], object]) -> None:
         self._leave, self._back = leave, back
         self._replaced: list[tuple[Any, str, Any]] = []
+        self._met: set[str] = set()
 
     def start(self) -> None:
-        for place, name in _RENDERERS:
+        """Wrap what is loaded by now and was not yet: unittest is not loaded for us alone."""
+        if "pytest" not in self._met:
+            self._met.add("pytest")
+            self._wrap(rewrite, _PYTESTS)
+        case: Any = sys.modules.get("unittest.case")
+        if case is not None and "unittest" not in self._met:
+            self._met.add("unittest")
+            self._wrap(case, _UNITTESTS)
+            self._wrap(case.TestCase, ("_formatMessage",))
+            shown = {**vars(case.pprint), "pformat": self.apart(case.pprint.pformat)}
+            self._replace(case, "pprint", SimpleNamespace(**shown))
+
+    def _wrap(self, place: Any, names: tuple[str, ...]) -> None:
+        for name in names:
             original = getattr(place, name, None)  # a private name of another version may be gone
             if original is not None:
                 self._replace(place, name, self.apart(original))
-        pprint: Any = unittest.case.pprint  # type: ignore[attr-defined]
-        shown = SimpleNamespace(**{**vars(pprint), "pformat": self.apart(pprint.pformat)})
-        self._replace(unittest.case, "pprint", shown)
 
     def stop(self) -> None:
         while self._replaced:
             place, name, original = self._replaced.pop()
             setattr(place, name, original)
+        self._met.clear()
 
     def apart(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, run as nobody's."""

@@ -23,6 +23,7 @@ class Scope:
         self._roots = tuple(self._root(root) for root in roots) or (self.top,)
         self._omit = tuple(omit)
         self._known: dict[str, str | None] = {}
+        self._real: dict[str, str] = {}  # of directories: thousands of files lie in few of them
 
     def _root(self, root: str) -> str:
         return os.path.realpath(os.path.join(self.top, root))  # noqa: PTH118 - no pathlib in a traced process
@@ -47,7 +48,7 @@ class Scope:
     def _decide(self, filename: str) -> str | None:
         if filename.startswith("<") or not filename.endswith((".py", ".pyw")):
             return None
-        real = os.path.realpath(filename)
+        real = self._realpath(filename)
         if not any(real.startswith(root + os.sep) or real == root for root in self._roots):
             return None
         relative = os.path.relpath(real, self.top).replace(os.sep, "/")
@@ -56,3 +57,11 @@ class Scope:
         if any(fnmatch.fnmatch(relative, p) or fnmatch.fnmatch(real, p) for p in self._omit):
             return None
         return relative
+
+    def _realpath(self, filename: str) -> str:
+        if os.path.islink(filename):  # noqa: PTH114
+            return os.path.realpath(filename)
+        directory, name = os.path.split(filename)
+        if directory not in self._real:
+            self._real[directory] = os.path.realpath(directory)
+        return os.path.join(self._real[directory], name)  # noqa: PTH118
