@@ -88,18 +88,17 @@ class Recorder:
             self.running = (item.nodeid, self.output.test(self.canonical(item.nodeid)))
         return self.running[1]
 
-    def _phase(self, kind: str, item: pytest.Item) -> Generator[None, Any, Any]:
+    def _begin(self, kind: str, item: pytest.Item) -> None:
         self.switch(kind, self._test(item))
         if self.inviting:
             recorder_process.owned_by(kind, self.canonical(item.nodeid))
         self.watch.arm()
         self.engine.resume()
-        try:
-            return (yield)
-        finally:
-            self.engine.pause()
-            self.watch.disarm()
-            self.switch("outside")
+
+    def _end(self) -> None:
+        self.engine.pause()
+        self.watch.disarm()
+        self.switch("outside")
 
     # hooks ---------------------------------------------------------------------------------------
 
@@ -127,19 +126,29 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        return (yield from self._phase("setup", item))
+        self._begin("setup", item)
+        try:
+            return (yield)
+        finally:
+            self._end()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        return (yield from self._phase("call", item))
+        self._begin("call", item)
+        try:
+            return (yield)
+        finally:
+            self._end()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        used = self._used(item)
-        result = yield from self._phase("teardown", item)
-        self.output.uses(self._test(item), used)
-        self.output.flush()
-        return result
+        self.output.uses(self._test(item), self._used(item))
+        self._begin("teardown", item)
+        try:
+            return (yield)
+        finally:
+            self._end()
+            self.output.flush()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self) -> Generator[None, Any, Any]:

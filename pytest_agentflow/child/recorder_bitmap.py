@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+
+REMEMBERED = 10_000  # tests share most of what they run
 
 
 def bitmap(lines: Iterable[int]) -> int:
@@ -12,3 +15,8 @@ def bitmap(lines: Iterable[int]) -> int:
     for number in kept:
         bits[number >> 3] |= 1 << (number & 7)
     return int.from_bytes(bits, "little")
+
+
+@lru_cache(REMEMBERED)
+def remembered_bitmap(lines: frozenset[int]) -> int:
+    return bitmap(lines)

@@ -15,7 +15,7 @@ from opcode import opmap
 from types import CodeType, FunctionType
 from typing import Any
 
-from pytest_agentflow.child.recorder_bitmap import bitmap
+from pytest_agentflow.child.recorder_bitmap import remembered_bitmap
 from pytest_agentflow.child.recorder_scope import Scope
 
 RESUME = opmap["RESUME"]
@@ -94,7 +94,7 @@ class MonitoringEngine:
         self._lines = defaultdict(set)
         self._register()
         self._monitoring.restart_events()
-        return {name: bitmap(found) for name, found in taken.items()}
+        return {name: remembered_bitmap(frozenset(found)) for name, found in taken.items()}
 
     def _hook(self) -> Callable[[str, tuple[Any, ...]], None]:
         """A function: a bound method takes three to four times as long to call, and every `id()` calls it."""

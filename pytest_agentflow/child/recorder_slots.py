@@ -9,12 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import count
 
-from pytest_agentflow.child.recorder_bitmap import bitmap
+from pytest_agentflow.child.recorder_bitmap import REMEMBERED, bitmap
 
 _NUMBERS = count()  # of this process: recorders that follow each other share the set of marks
-MOST_REMEMBERED = 10_000
 
 
 class Slots:
@@ -26,7 +26,7 @@ class Slots:
         self._names: list[str] = []  # of each stretch of slots; where it begins, and where it ends
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._remembered: dict[tuple[int, ...], int] = {}
+        self._bits = lru_cache(REMEMBERED)(self._lines_of)
 
     def of(self, name: str) -> Callable[[int], int]:
         """The slot of a line of this file, a new one for a line that has none."""
@@ -63,10 +63,5 @@ class Slots:
             at = max(end, at + 1)
         return found
 
-    def _bits(self, slots: tuple[int, ...]) -> int:
-        bits = self._remembered.get(slots)
-        if bits is None:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            bits = self._remembered[slots] = bitmap(map(self._lines.__getitem__, slots))
-        return bits
+    def _lines_of(self, slots: tuple[int, ...]) -> int:
+        return bitmap(map(self._lines.__getitem__, slots))
