@@ -11,6 +11,7 @@ os.environ["COVERAGE_CORE"] = "ctrace"
 _told = os.environ.pop("AGENTFLOW_RECORDER", None)
 
 from pytest_agentflow.child import recorder  # noqa: E402
+from pytest_agentflow.child.recorder_bitmap import bitmap  # noqa: E402
 
 
 class CoverageEngine:
@@ -39,7 +40,7 @@ class CoverageEngine:
 
     def take(self):
         data = self._coverage.get_data()
-        taken = {name: set(data.lines(name) or ()) for name in data.measured_files()}
+        taken = {name: bitmap(data.lines(name) or ()) for name in data.measured_files()}
         data.erase()
         return {name: lines for name, lines in taken.items() if lines}
 
