@@ -20,6 +20,7 @@ from pytest_agentflow.child.session import CHANNEL
 from pytest_agentflow.core.model import SessionRecord
 from pytest_agentflow.core.outcomes import to_rootdir
 from pytest_agentflow.core.session_fold import Ending, fold, with_collectors
+from pytest_agentflow.core.unsteady import siblings
 
 OUTPUT_TAIL = 64 * 1024
 
@@ -186,6 +187,7 @@ def run_session(
     tree: Path,
     *,
     ids: Sequence[str] | None,
+    known: Sequence[str] = (),
     paths: Sequence[str] = (),
     scratch: Path,
     timeout: float,
@@ -202,7 +204,8 @@ def run_session(
 ) -> SessionRecord:
     """Run one child session on `tree` and return everything it said, with a `problem` when it cannot be trusted.
 
-    `ids` selects tests by canonical id (None: what `paths` and the arguments select); `scratch` is a private directory
+    `ids` selects tests by canonical id (None: what `paths` and the arguments select); tests that stand for ids of `known`
+    which are not there any more go by those (`core/unsteady.py`), the record says which. `scratch` is a private directory
     for HOME, TMPDIR and bytecode; `timeout` is wall-clock seconds for the whole session, `stall` for one silence in it.
     `hash_seed` 0 also keeps objects at the same addresses from session to session; other seeds leave that to chance.
     """
@@ -213,6 +216,7 @@ def run_session(
             "rootdir": spec.rootdir,
             "user_top": spec.user_top,
             "select": None if ids is None else list(ids),
+            "known": list(known) if ids is None else siblings(ids, known),
             "ordered": ordered,
             "text": text,
             "plugins": dict(plugins or {}),

@@ -64,6 +64,7 @@ class WarmRunner:
     ) -> None:
         """Prepare the servers on `tree` with the tests `ids` collected. Never raises for a project that resists."""
         self._spec, self._tree, self._scratch = spec, Path(os.path.realpath(tree)), scratch
+        self._known = tuple(ids)
         self._servers.start(spec, self._tree, ids, scratch, timeout)
 
     @property
@@ -269,6 +270,7 @@ class WarmRunner:
                 self._spec,
                 self._tree,
                 ids=job.ids,
+                known=self._known,
                 scratch=scratch,
                 timeout=max(job.limits.wall, 60.0),
                 ordered=True,

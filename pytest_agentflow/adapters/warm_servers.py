@@ -17,6 +17,7 @@ from pytest_agentflow.adapters.sessions import RunSpec, box_of, child_environmen
 from pytest_agentflow.adapters.warm_jobs import FRESH, HOT
 from pytest_agentflow.child.forking import Message, framed, receive, send
 from pytest_agentflow.child.warm import CHANNELS
+from pytest_agentflow.core.unsteady import siblings
 
 WARM_ARGS = ("-p", "pytest_agentflow.child.warm", "-p", "no:cacheprovider")
 # Without xdist, because other plugins start threads when it is there; with it where the project's own options need it.
@@ -47,7 +48,7 @@ class Servers:
             return
         deadline = time.monotonic() + timeout
         paths = list(dict.fromkeys(str(tree / i.partition("::")[0]) for i in ids))
-        setup = {"top": str(tree), "rootdir": spec.rootdir, "paths": paths}
+        setup = {"top": str(tree), "rootdir": spec.rootdir, "paths": paths, "known": siblings(ids, ids)}
         for extra in EXTRA_ARGS:
             self.close()
             self.why = {}

@@ -20,8 +20,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from pytest_agentflow.child import conditions
+from pytest_agentflow.child.names import known_as
 from pytest_agentflow.core.conditions import Conditions
-from pytest_agentflow.core.outcomes import to_top_level
 
 
 class Reruns:
@@ -50,7 +50,7 @@ class Reruns:
                 began = time.monotonic()
                 told[_fork(item, nextitem, number, self.each)] += 1
                 self.used += time.monotonic() - began
-        self.emit("reruns", {"id": to_top_level(item.nodeid, self.rootdir), **told})
+        self.emit("reruns", {"id": known_as(item.nodeid, self.rootdir), **told})
         return (yield)
 
 

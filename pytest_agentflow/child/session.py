@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_agentflow.core.outcomes import to_top_level
+from pytest_agentflow.child.names import known_as, recognise
 
 CHANNEL = "AGENTFLOW_CHANNEL"
 MAX_FRAMES = 60
@@ -121,7 +121,7 @@ class SessionPlugin:
         self.is_worker = send is None
 
     def canonical(self, nodeid: str) -> str:
-        return to_top_level(nodeid, self.rootdir)
+        return known_as(nodeid, self.rootdir)
 
     def emit(self, name: str, payload: object) -> None:
         if self.is_worker:
@@ -133,6 +133,10 @@ class SessionPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        # xdist itself refuses workers that collect different ids.
+        renamed = {} if self.is_worker else recognise(items, self.request["known"], self.rootdir)
+        if renamed:
+            self.emit("renamed", renamed)  # the harness looks into it
         select = self.request.get("select")
         if select is None:
             return

@@ -19,8 +19,8 @@ import pytest
 from _pytest.assertion import rewrite
 from _pytest.runner import runtestprotocol
 
+from pytest_agentflow.child.names import known_as
 from pytest_agentflow.child.renewed import Renewed
-from pytest_agentflow.core.outcomes import to_top_level
 from pytest_agentflow.core.twinning import OPPOSITES, Site, turn
 
 MAX_SITES = 3
@@ -121,7 +121,7 @@ class Twins:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:
-        target = to_top_level(item.nodeid, self.rootdir)
+        target = known_as(item.nodeid, self.rootdir)
         if target not in self.prefer or not isinstance(item, pytest.Function):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)

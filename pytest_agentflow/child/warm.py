@@ -22,6 +22,7 @@ import pytest
 from pytest_agentflow.child import warm_fork
 from pytest_agentflow.child.forking import ForkServer, Message, Voice, receive, send, threads
 from pytest_agentflow.child.hotswap import LiveCode, Swaps
+from pytest_agentflow.child.names import known_as, recognise
 from pytest_agentflow.child.overlay import Bell, Overlay
 from pytest_agentflow.child.ran import Ran
 from pytest_agentflow.child.recompile import Refused, why_not
@@ -159,12 +160,14 @@ def _texts(path: str, delta: Sequence[Any]) -> tuple[bytes, bytes]:
 
 
 def _canonical(item: pytest.Item) -> str:
-    return to_top_level(item.nodeid, STATE.setup["rootdir"])
+    return known_as(item.nodeid, STATE.setup["rootdir"])
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Only what was asked for, in that order; an id that names a module stands for every test of it."""
+    if STATE.role:
+        recognise(items, STATE.setup["known"], STATE.setup["rootdir"])
     if STATE.role == "candidate":
         STATE.modules = frozenset(_canonical(item).partition("::")[0] for item in items)
         order = {nodeid: n for n, nodeid in enumerate(STATE.request["ids"])}

@@ -12,11 +12,12 @@ from _pytest import nodes
 from _pytest.assertion import util
 
 from pytest_agentflow.child.forking import Message, Voice
+from pytest_agentflow.child.names import known_as
 from pytest_agentflow.child.overlay import Bell
 from pytest_agentflow.child.session import describe_failure
 from pytest_agentflow.child.warm_fork import Programs
 from pytest_agentflow.core.model import Outcome
-from pytest_agentflow.core.outcomes import outcome_of, to_top_level
+from pytest_agentflow.core.outcomes import outcome_of
 
 MESSAGE = 600  # characters of a failure
 
@@ -55,7 +56,7 @@ class Runner:
         config.pluginmanager.register(self.phases, "agentflow-warm-phases")
 
     def canonical(self, item: pytest.Item) -> str:
-        return to_top_level(item.nodeid, self._rootdir)
+        return known_as(item.nodeid, self._rootdir)
 
     def run(
         self,

@@ -25,7 +25,7 @@ from _pytest.runner import runtestprotocol
 from pytest_agentflow.child import demands
 from pytest_agentflow.child.demands import RAISED, Seen, Watch, is_plain, last, shown
 from pytest_agentflow.child.granting import forked, function_of, grant
-from pytest_agentflow.core.outcomes import to_top_level
+from pytest_agentflow.child.names import known_as
 from pytest_agentflow.core.plain_values import show
 from pytest_agentflow.core.relations import turn
 
@@ -65,7 +65,7 @@ class WhatIf:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        items = {to_top_level(i.nodeid, self.rootdir): i for i in session.items}
+        items = {known_as(i.nodeid, self.rootdir): i for i in session.items}
         deadline = time.monotonic() + self.seconds
         for target in self.targets:
             item = items.get(target)

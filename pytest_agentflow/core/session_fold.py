@@ -60,6 +60,9 @@ def fold(messages: Sequence[Message], ending: Ending) -> SessionRecord:
     extra: dict[str, list[object]] = {}
     for message in by_kind.get("extra", ()):
         extra.setdefault(message["name"], []).append(message["payload"])
+    renamed: dict[str, str] = {}
+    for told in extra.pop("renamed", ()):
+        renamed.update(told)  # type: ignore[call-overload]
     errors = by_kind.get("collect_error", ())
     return SessionRecord(
         collected=collected,
@@ -73,6 +76,7 @@ def fold(messages: Sequence[Message], ending: Ending) -> SessionRecord:
         cpu=finish.get("cpu", 0.0),
         problem=problem_of(ending, status, lost_worker="worker_lost" in by_kind),
         output_tail=ending.output,
+        renamed=renamed,
         extra=extra,
     )
 

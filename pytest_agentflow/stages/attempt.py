@@ -73,7 +73,9 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
     scratch.mkdir(exist_ok=True)
     try:
         with lane.pool.lease(lane.base, attempt.id) as workspace:
-            bench = LaneBench(lane.link, attempt.id, workspace, scratch, lane.spec)
+            bench = LaneBench(
+                lane.link, attempt.id, workspace, scratch, lane.spec, (*attempt.visible, *attempt.guards)
+            )
             brief = brief_of(lane, attempt, workspace, directory, scratch, config)
             if left_out := prompt.notes_cut(brief.notes):
                 bench.record("context_cut", {"notes": left_out})
@@ -139,7 +141,12 @@ def _review(
         scratch=lane.scratch / f"{brief.attempt.id}-review",
         directory=brief.directory,
         bench=lambda workspace, name: LaneBench(
-            lane.link, brief.attempt.id, workspace, lane.scratch / f"{brief.attempt.id}-{name}", lane.spec
+            lane.link,
+            brief.attempt.id,
+            workspace,
+            lane.scratch / f"{brief.attempt.id}-{name}",
+            lane.spec,
+            (*brief.attempt.visible, *brief.attempt.guards),
         ),
         reviewers=reviewers_of(count, config, section),
     )

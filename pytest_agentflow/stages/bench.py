@@ -28,12 +28,21 @@ class Asking(Protocol):
 class LaneBench:
     """`agents.base.Bench` over the broker's link. Screening runs take a CPU slot; verdicts are made elsewhere."""
 
-    def __init__(self, link: Asking, attempt: str, workspace: Path, scratch: Path, spec: RunSpec) -> None:
+    def __init__(
+        self,
+        link: Asking,
+        attempt: str,
+        workspace: Path,
+        scratch: Path,
+        spec: RunSpec,
+        known: Sequence[str] = (),
+    ) -> None:
         self._link = link
         self._attempt = attempt
         self._workspace = workspace
         self._scratch = scratch
         self._spec = spec
+        self._known = known  # ids as they were observed
         self._runs = 0
         self._told = 0.0
         self._asked = (0.0, False)
@@ -45,6 +54,7 @@ class LaneBench:
                 self._spec,
                 self._workspace,
                 ids=nodeids,
+                known=self._known,
                 scratch=self._scratch / f"run-{self._runs}",
                 timeout=timeout or 300.0,
                 cancelled=self.cancelled,

@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Sequence
 
 from pytest_agentflow.adapters.sessions import run_session
-from pytest_agentflow.core.model import Outcome
+from pytest_agentflow.core.model import Observation, Outcome
 from pytest_agentflow.stages.run import Run
 
 
-def green(run: Run, tree: str, wanted: Sequence[str]) -> bool:
-    """Whether every one of them is reported as passed. A module that must be collected needs the whole suite's word: no."""
+def green(run: Run, before: Observation, tree: str, wanted: Sequence[str]) -> bool:
+    """Whether every one of them, by its id in `before`, is reported as passed.
+
+    A module that must be collected needs the whole suite's word: no.
+    """
     if any("::" not in i for i in wanted):
         return False
     scratch = run.temp / "green-scratch"
@@ -20,6 +23,7 @@ def green(run: Run, tree: str, wanted: Sequence[str]) -> bool:
             run.spec,
             workspace,
             ids=wanted,
+            known=before.collected,
             scratch=scratch,
             timeout=run.seconds_left(run.settings.agent_suite_timeout),
             stall=run.settings.agent_test_timeout,

@@ -166,7 +166,7 @@ class _Train:
             related = [
                 c.accepted.result.id for c in cars if near[c.accepted.result.id] & near[item.result.id]
             ]
-            if related and item.targets and green(self.run, cars[-1].tree, item.targets):
+            if related and item.targets and green(self.run, self.before, cars[-1].tree, item.targets):
                 refused.append((item.result.id, f"not needed: its targets pass with {', '.join(related)}"))
             else:
                 kept.append(item)
@@ -176,7 +176,7 @@ class _Train:
         cars, _ = self.couple(accepted)
         expected = set(_expected(cars))
         wanted = [i for i in damaged if i in self.before.passing or i in expected]
-        return bool(cars and wanted) and not green(self.run, cars[-1].tree, wanted)
+        return bool(cars and wanted) and not green(self.run, self.before, cars[-1].tree, wanted)
 
 
 def _near(item: Accepted, attempt: Attempt) -> set[str]:

@@ -97,7 +97,7 @@ def _needed(
             tree = snapshot.apply(base, hunks.join(patch, chosen))
         except PatchConflict:
             return False
-        return green(run, tree.tree, wanted)
+        return green(run, before, tree.tree, wanted)
 
     return ddmin(pieces, holds, limit=MOST_QUESTIONS)
 

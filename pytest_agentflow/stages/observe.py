@@ -19,6 +19,7 @@ from pytest_agentflow.core.plan import pass_rate
 from pytest_agentflow.errors import AgentflowError
 from pytest_agentflow.stages.build import BUILD, build
 from pytest_agentflow.stages.run import Run
+from pytest_agentflow.stages.unsteady import believed
 
 MAX_RESTARTS = 20  # a suite in which more tests kill or hang the process is not observed further
 RECORDER = "pytest_agentflow.child.recorder"
@@ -62,11 +63,13 @@ def summary(observation: Observation) -> dict[str, object]:
 def _measure(run: Run, tree: str, workspace: Path, scratch: Path) -> Observation:
     out = scratch / "coverage"
     built = _build(run, workspace, scratch)
-    selected = _session(run, workspace, scratch, out, narrowed=True)
+    known = _known(run, tree)
+    selected = _steady(run, tree, _session(run, workspace, scratch, out, known, narrowed=True))
     _believable(run, selected)
     everything = selected
     if run.selection.narrows:
-        everything = _session(run, workspace, scratch, out, narrowed=False)
+        known = known or selected.collected  # the same tree: whatever changed, changes by itself
+        everything = _steady(run, tree, _session(run, workspace, scratch, out, known, narrowed=False))
         _believable(run, everything)
     recorded = coverage_map.read(out, workspace)
     where = run.directory / "coverage" / f"{tree}.map"
@@ -82,6 +85,28 @@ def _measure(run: Run, tree: str, workspace: Path, scratch: Path) -> Observation
     )
 
 
+def _known(run: Run, tree: str) -> tuple[str, ...]:
+    """The ids that tests have had in this run from its beginning."""
+    seen = tree != run.base.tree and run.observation_file(run.base.tree).exists()
+    return run.load_observation(run.base.tree).collected if seen else ()
+
+
+def _steady(run: Run, tree: str, record: SessionRecord) -> SessionRecord:
+    """On a tree with patches, only the tree without them can say that ids change by themselves."""
+
+    def on_base(ids: Sequence[str], hash_seed: int) -> SessionRecord:
+        limit = run.seconds_left(run.settings.agent_suite_timeout)
+        scratch = run.temp / "unsteady-scratch"
+        with run.pool.lease(run.base, "unsteady") as workspace:
+            found = run_session(
+                run.spec, workspace, ids=ids, scratch=scratch, timeout=limit, hash_seed=hash_seed
+            )
+        shutil.rmtree(scratch, ignore_errors=True)
+        return found
+
+    return record if tree == run.base.tree else believed(record, run.base.tree, 0, on_base)
+
+
 def _build(run: Run, workspace: Path, scratch: Path) -> dict[str, TestResult]:
     """The build as one more test, in front of all others."""
     command = run.settings.agent_build
@@ -90,17 +115,20 @@ def _build(run: Run, workspace: Path, scratch: Path) -> dict[str, TestResult]:
     return {BUILD: build(run.spec, workspace, scratch / "build", command, run.settings.agent_suite_timeout)}
 
 
-def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: bool) -> SessionRecord:
+def _session(
+    run: Run, workspace: Path, scratch: Path, out: Path, known: Sequence[str], *, narrowed: bool
+) -> SessionRecord:
     """One observed session; a test that kills or hangs the process is noted and the rest goes on without it."""
     chosen = run.selection if narrowed else replace(run.selection, options=(), paths=())
     # Test directories are recorded too: helpers that live there can be where a failure comes from.
     recorder = {"roots": ["."], "omit": [], "level": "lines", "processes": "auto", "out": str(out)}
 
-    def once(ids: Sequence[str] | None) -> SessionRecord:
+    def once(ids: Sequence[str] | None, known: Sequence[str]) -> SessionRecord:
         return run_session(
             run.spec,
             workspace,
             ids=ids,
+            known=known,
             paths=[_inside(p, run, workspace) for p in chosen.paths] if ids is None else (),
             scratch=scratch,
             timeout=run.seconds_left(run.settings.agent_suite_timeout),
@@ -111,18 +139,19 @@ def _session(run: Run, workspace: Path, scratch: Path, out: Path, *, narrowed: b
             writable=(out.parent,),
         )
 
-    record = with_collect_errors(once(None))
-    results = dict(record.results)
+    record = with_collect_errors(once(None, known))
+    results, renamed = dict(record.results), dict(record.renamed)
     for _ in range(MAX_RESTARTS):
         left = [i for i, r in results.items() if r.outcome is Outcome.MISSING]
         if not left or not record.results or record.problem is None:
             break
-        record = once(left)
+        record = once(left, known or tuple(results))
+        renamed.update(record.renamed)
         progress = {i: r for i, r in record.results.items() if r.outcome is not Outcome.MISSING}
         if not progress:
             break
         results.update(progress)
-    return replace(record, results=results, collected=tuple(results))
+    return replace(record, results=results, collected=tuple(results), renamed=renamed)
 
 
 def _inside(path: str, run: Run, workspace: Path) -> str:

@@ -42,7 +42,7 @@ def before_fan_out(run: Run, desk: Desk) -> None:
     clusters = [Cluster(a.cluster, a.visible, a.suspects) for a in waiting]
     guards = {a.cluster: _shown_neighbours(a) for a in waiting}
     with run.pool.lease(run.snapshot(waiting[0].base), PROBE) as tree:
-        bench = LaneBench(desk, PROBE, tree, run.temp / "probe-scratch", run.spec)
+        bench = LaneBench(desk, PROBE, tree, run.temp / "probe-scratch", run.spec, observation.collected)
         scores = probe(clusters, observation, guards, tree, bench, config, run.bounds.seed)
     for one in scores:
         if one.misread:

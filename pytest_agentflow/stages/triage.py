@@ -43,7 +43,7 @@ def triage_round(run: Run, number: int, observation: Observation) -> TriageResul
         workspace = run.temp / f"triage-{number}"
         try:
             snapshot.materialise(run.snapshot(observation.tree), workspace)
-            fresh = _fresh(run, workspace, observation.tree)
+            fresh = _fresh(run, workspace, observation.tree, observation.collected)
             result = triage(failing, observation, fresh, run.settings.agent_triage_runs)
             result = _examined(run, workspace, result, observation.duration)
         finally:
@@ -96,7 +96,7 @@ def _rerun(ids: Sequence[str], run_fresh: RunFresh, hash_seed: int) -> Rerun:
     return Rerun(tuple(ids), {t: r.outcome for t, r in record.results.items()}, hash_seed)
 
 
-def _fresh(run: Run, workspace: Path, tree: str) -> RunFresh:
+def _fresh(run: Run, workspace: Path, tree: str, known: Sequence[str]) -> RunFresh:
     scratch = workspace.with_name(workspace.name + "-scratch")
 
     def run_fresh(ids: Sequence[str], hash_seed: int) -> SessionRecord:
@@ -104,6 +104,7 @@ def _fresh(run: Run, workspace: Path, tree: str) -> RunFresh:
             run.spec,
             workspace,
             ids=ids,
+            known=known,
             scratch=scratch,
             timeout=run.seconds_left(run.settings.agent_suite_timeout),
             stall=run.settings.agent_test_timeout,

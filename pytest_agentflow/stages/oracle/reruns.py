@@ -11,7 +11,6 @@ from pytest_agentflow.core.evidence import LayerFacts, session_facts
 from pytest_agentflow.core.layers.reruns import repeats_for
 from pytest_agentflow.stages.oracle import flaky
 from pytest_agentflow.stages.oracle.room import Room
-from pytest_agentflow.stages.oracle.suite import names_follow_the_seed
 from pytest_agentflow.stages.oracle.twins import sample
 
 PLUGIN = "pytest_agentflow.child.reruns"
@@ -31,9 +30,6 @@ def measure(room: Room) -> Iterator[LayerFacts]:
     for number, days in enumerate((400, 0)):
         order = targets[::-1] if number == 0 else targets
         told = _session(room, order, 1 + (seed + number * 7919) % 4_000_000_000, days, each, budget)
-        lost = "missing" in told["outcomes"].values()
-        if lost and names_follow_the_seed(room, order, told["hash_seed"]):
-            told = _session(room, order, 0, days, each, budget)
         sessions.append(told)
         if told["problem"]:
             break

@@ -19,6 +19,7 @@ from pytest_agentflow.adapters.workspaces import Pool, base_directory
 from pytest_agentflow.core.flaky import FlakyRecord
 from pytest_agentflow.core.model import Attempt, Patch, SessionRecord, TestResult
 from pytest_agentflow.core.scope import ScopePolicy
+from pytest_agentflow.stages.unsteady import believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +144,27 @@ class Room:
             top = str(workspace.resolve())
             how["plugins"] = {name: {"top": top, **options} for name, options in how["plugins"].items()}
         record = run_session(
-            spec, workspace, ids=ids, scratch=scratch, timeout=timeout or self.limit(ids), text=False, **how
-        )
+            spec, workspace, ids=ids, known=tuple(self.ctx.baseline), scratch=scratch,
+            timeout=timeout or self.limit(ids), text=False, **how,
+        )  # fmt: skip
         if patched:
+            record = believed(record, self.ctx.base.tree, how.get("hash_seed", 0), self._on_base)
             self.foreign |= set(record.foreign_files)
+        self.cpu += record.cpu
+        return record
+
+    def _on_base(self, ids: Sequence[str], hash_seed: int) -> SessionRecord:
+        """The unpatched tree, which calls its tests what it likes."""
+        with self.lease(self.ctx.base) as (workspace, scratch, spec):
+            record = run_session(
+                spec,
+                workspace,
+                ids=ids,
+                scratch=scratch,
+                timeout=self.limit(ids),
+                text=False,
+                hash_seed=hash_seed,
+            )
         self.cpu += record.cpu
         return record
 
