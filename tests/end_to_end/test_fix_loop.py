@@ -268,3 +268,22 @@ def test_a_unit_whose_files_a_fix_touched_is_tried_again(calc) -> None:
     assert calc.pytest("--agent-fix", "--agent", "half").code == 1
     planned = [e["data"]["attempts"] for e in calc.journal() if e["event"] == "planned"]
     assert [len(attempts) for attempts in planned] == [2, 1]
+
+
+def test_failing_tests_whose_ids_hold_the_time_are_fixed_in_a_narrowed_run(calc) -> None:
+    calc.write("timed.py", "def last(items):\n    return items[-2]\n")
+    calc.write(
+        "tests/test_timed.py",
+        "import time\n\nimport pytest\n\nfrom timed import last\n\nnow = time.time_ns()\n\n\n"
+        '@pytest.mark.parametrize("a", [now, now + 1])\n'
+        "def test_last(a):\n    assert last([1, a]) == a\n\n\n"
+        '@pytest.mark.parametrize("a", [now, now + 1])\n'
+        "def test_last_of_equals(a):\n    assert last([a, a]) == a\n",
+    )
+    calc.commit("ids that change from run to run")
+    done = calc.pytest("--agent-fix", "tests/test_timed.py")
+    assert done.code == 0, done
+    assert "return items[-1]" in (calc.top / "timed.py").read_text(), done
+    assert "2 fixed" in done.out and "NO PATCH" not in done.out, done
+    again = calc.agentflow("verify")
+    assert again.code == 0 and "r1-a1: plausible (executed)" in again.out, again
