@@ -745,3 +745,13 @@ def test_n78_a_test_named_like_its_class_is_a_test_and_a_java_class_twice_is_non
 
     assert bench.gate(report("math is wrong"), "--pass-threshold", "50").code == 0
     assert bench.gate(report("com.example.DbTest"), "--pass-threshold", "50").blocks == {"suite-error"}
+
+
+def test_n79_parameters_that_are_new_every_time_are_missing_and_the_gate_says_what_helps(
+    bench: Bench,
+) -> None:
+    base = bench.baseline({"tests.test_a::test_p[09:14]": "pass", "tests.test_a::test_q[1]": "pass"})
+    result = bench.gate({"tests.test_a::test_p[09:15]": "pass", "tests.test_a::test_q[1]": "pass"}, *base)
+    assert result.code == 1 and "fix them with `ids=`" in result.out
+    result = bench.gate({"tests.test_a::test_q[1]": "pass"}, *base)
+    assert result.code == 1 and "`ids=`" not in result.out

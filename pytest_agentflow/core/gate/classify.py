@@ -43,8 +43,9 @@ def classify(standings: Mapping[str, Standing], setting: Setting) -> dict[str, T
     base = setting.baseline or {}
     gone = [name for name in base if name not in standings]
     moved = _moved(gone, standings, setting)
+    come = {_function(name) for name in standings if name not in base and "[" in name}
     for name in gone:
-        lines[name] = _gone(name, moved.get(name), setting)
+        lines[name] = _gone(name, moved.get(name), setting, others=_function(name) in come)
     if setting.collected is not None:
         present = {canonical(name) for name in standings}
         for name in sorted(setting.collected - present):
@@ -191,7 +192,7 @@ def _flaky(standing: Standing, base: Entry | None, setting: Setting) -> TestLine
     return _told(standing, Status.FLAKY, tries, excused=True, known=base is not None)
 
 
-def _gone(name: str, moved_to: str | None, setting: Setting) -> TestLine:
+def _gone(name: str, moved_to: str | None, setting: Setting, *, others: bool) -> TestLine:
     if moved_to is not None:
         return TestLine(name, Status.MOVED, detail=f"is now {moved_to}", worth=Worth.OUTSIDE)
     if canonical(name) in setting.accepted:
@@ -199,7 +200,13 @@ def _gone(name: str, moved_to: str | None, setting: Setting) -> TestLine:
     if not setting.complete:
         return TestLine(name, Status.NOT_RUN)
     was = (setting.baseline or {})[name].state
-    return TestLine(name, Status.MISSING, detail=f"was {was} in the baseline, is in no report")
+    hint = "; other parameters of it are new: where ids change from run to run, fix them with `ids=`"
+    text = f"was {was} in the baseline, is in no report{hint if others else ''}"
+    return TestLine(name, Status.MISSING, detail=text)
+
+
+def _function(name: str) -> str:
+    return name.partition("[")[0]
 
 
 def _moved(gone: list[str], standings: Mapping[str, Standing], setting: Setting) -> dict[str, str]:
