@@ -98,6 +98,8 @@ class LiveCode:
         for path, delta in files.items():
             if path in self._read:
                 raise Refused("its source text was read while the session was collected")
+            if not self.loaded(path):
+                raise Refused("only the tests themselves import it")
             base = self.base(path)
             grouped: dict[int, tuple[Outermost, list[Hunk]]] = {}
             for hunk in base.hunks(delta):

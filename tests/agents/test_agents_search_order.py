@@ -136,6 +136,13 @@ def test_one_that_flipped_nothing_in_time_gets_one_more_chance_later() -> None:
     assert (again.cost, frontier.next_cost) == (4.0, math.inf)
 
 
+def test_the_likeliest_that_ran_out_of_time_come_first_with_a_little_more_of_it() -> None:
+    frontier = Frontier([single(5.0, 90)], never)
+    frontier.again_first([Trial((edit(n),), 4.0 - n / 10, {}) for n in range(5)])
+    tried = [(p.edits[0].start, p.patience) for p in frontier]
+    assert tried == [(4, 3.0), (3, 3.0), (2, 3.0), (90, 1.0)]
+
+
 @pytest.mark.parametrize(
     ("message", "kind", "not_kind"),
     [
