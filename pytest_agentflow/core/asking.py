@@ -44,11 +44,16 @@ class Everybody:
     reaching: Reaching
     collected: frozenset[str]  # where they are asked
 
-    def of(self, path: str, line: int) -> tuple[list[str], list[str]]:
-        """Failing and passing tests that run a line, a second of each, in the order of the suite."""
+    def of(self, path: str, line: int, *, at_import: bool = False) -> tuple[list[str], list[str]]:
+        """Failing and passing tests that run a line, a second of each, in the order of the suite.
+
+        What runs at import reaches every failing test.
+        """
         reaching = self.collected & set(self.reaching(path, [line]))
-        return self._quick(reaching & set(self.failing)), self._quick(
-            reaching & set(self.observation.passing)
+        failing = self.collected & set(self.failing)
+        return (
+            self._quick(failing if at_import else reaching & failing),
+            self._quick(reaching & set(self.observation.passing)),
         )
 
     def _quick(self, tests: Iterable[str]) -> list[str]:

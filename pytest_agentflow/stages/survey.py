@@ -90,7 +90,7 @@ def survey_groups(
         asked = {t for f in found for t in f.asked}
         for healer, files in (best for f in found for best in f.best):
             if time.monotonic() < until:
-                failing, passing = everybody.of(healer.path, healer.line)
+                failing, passing = everybody.of(healer.path, healer.line, at_import=healer.anew)
                 healers.append(again(runner, healer, files, failing, passing))
                 asked.update(failing)
             else:

@@ -45,10 +45,23 @@ class Doubled(Base):
     def run(self, xs):
         twice = [x + x for x in xs]
         return self.total(twice)
+
+
+class Length:
+    def __init__(self, metres):
+        self.metres = -metres
+
+    def shifted(self, by):
+        new = Length(by)
+        new.metres = self.metres + by
+        return new
+
+    def longer(self, other):
+        return self.metres > other
 """
 TESTS = """\
 import pytest
-from shop import Base, Doubled, Filtered, clamp
+from shop import Base, Doubled, Filtered, Length, clamp
 
 
 @pytest.mark.parametrize("x", [1, 9, -1, 3])
@@ -63,6 +76,14 @@ def test_doubled(): assert Doubled().run([1, 0, 2]) == 6
 
 @pytest.mark.parametrize("n", range(1, 9))
 def test_nothing(n): assert Base().total([0] * n) == 0
+
+
+@pytest.mark.parametrize("length", [Length(1), Length(2)])
+def test_longer(length): assert length.longer(0)
+
+
+@pytest.mark.parametrize("length", [Length(1), Length(2)])
+def test_shifted(length): assert length.shifted(5).metres > 5
 """
 LOOP = "test_shop.py::test_filtered", "test_shop.py::test_doubled"
 SEEN = tuple[Path, Observation, CoverageMap, Ground]
@@ -104,6 +125,16 @@ def test_failures_of_different_ways_into_one_fault_become_one_unit(seen: SEEN) -
     (whole,) = localise(observation, coverage, tree, None, LOOP, ground=ground)
     assert whole.suspects[0].unit.qualname == "Base.total"
     assert whole.asked == LOOP
+
+
+def test_a_fault_that_ran_while_the_tests_were_collected_is_found_by_importing_anew(seen: SEEN) -> None:
+    tree, observation, coverage, ground = seen
+    targets = tuple(t for t in observation.failing if "[length" in t)
+    assert len(targets) == 4
+    apart = localise(observation, coverage, tree, None, targets)
+    assert len(apart) == 2, "what made their parameters is in no test's own coverage"
+    (whole,) = localise(observation, coverage, tree, None, targets, ground=ground)
+    assert whole.suspects[0].unit.qualname == "Length.__init__"
 
 
 def test_what_may_not_be_edited_is_not_tried(seen: SEEN) -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_agentflow.adapters.warm import HOT, Job, Limits, WarmRunner
+from pytest_agentflow.adapters.warm import FRESH, HOT, Job, Limits, WarmRunner
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.normal import body_at, normal_form
@@ -30,6 +30,7 @@ ENOUGH = 150  # more are tried after the first one that heals every test and bre
 # When an edit is tried on everybody: CPU seconds of a test, wall-clock seconds of all.
 AGAIN_EACH, AGAIN_ALL = 1.0, 10.0
 BEST, BEST_OF_LINE = 12, 3  # healers of one group, and of one of its lines, that are tried on everybody
+ANEW_SECONDS = 4.0  # for edits of code that ran at import, each of which takes an import of its own
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Surveyed:
 
 
 def survey(runner: WarmRunner, brief: Brief, seconds: float) -> Surveyed:
-    """Try edits on the failing tests that `brief` shows, with a started runner, for at most so long."""
+    """Try edits on the failing tests that `brief` shows, with a started runner, for at most so long, and as long again by importing anew."""
     until = time.monotonic() + seconds
     scores = line_scores(brief)
     read = {path: Source.read(brief.workspace, path) for path in dict.fromkeys(p for p, _ in scores)}
@@ -54,12 +55,14 @@ def survey(runner: WarmRunner, brief: Brief, seconds: float) -> Surveyed:
     if screening is None or screening.mode != HOT:
         return found
     _screen(screening, _edits(sources, scores, brief.attempt.seed), lambda: time.monotonic() > until)
+    if FRESH not in runner.why:
+        _screen_anew(screening, time.monotonic() + min(ANEW_SECONDS, seconds))
     everything = frozenset(screening.targets)
     seen = [(t, everything, False) for t in screening.plausible]
     seen += [(n.trial, n.flipped, bool(n.broken)) for n in screening.near]
     for trial, healed, breaks in sorted(seen, key=lambda s: (s[2], -len(s[1]), s[0].place)):
         (edit,) = trial.edits
-        healer = Healer(edit.path, edit.line, healed, breaks)
+        healer = Healer(edit.path, edit.line, healed, breaks, trial.anew)
         alike = sum((h.path, h.line) == (edit.path, edit.line) for h, _ in found.best)
         if len(found.best) < BEST and alike < BEST_OF_LINE:
             found.best.append((healer, trial.files))
@@ -131,11 +134,21 @@ def _screen(screening: Screening, trials: Iterator[Trial], over: Callable[[], bo
         _ask_on(screening)
 
 
+def _screen_anew(screening: Screening, until: float) -> None:
+    """What a batch refused beside what old code had left behind at import, such as the parameters of a test, made by it."""
+    for trial in {trial.place: trial for trial in screening.stale}.values():
+        if time.monotonic() > until:
+            break
+        while screening.busy >= screening.parallel:
+            screening.collect()
+        screening.offer(replace(trial, anew=True))
+    screening.drain()
+
+
 def _ask_on(screening: Screening) -> None:
-    """Refused by one failing test: ask the next one. What ran out of time or of a clean process heals nothing."""
+    """Refused by one failing test: ask the next one. What ran out of time heals nothing."""
     refused, screening.refused[:] = list(screening.refused), []
     for trial in refused:
         if trial.probe is not None and trial.probe + 1 < len(screening.probes):
             screening.offer(replace(trial, probe=trial.probe + 1))
     screening.slow.clear()
-    screening.stale.clear()
