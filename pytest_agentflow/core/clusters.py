@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pytest_agentflow.core.healing import Place as Line
 from pytest_agentflow.core.healing import common_healers
 from pytest_agentflow.core.localise import Facts, Scored, score_statements
-from pytest_agentflow.core.spectrum import Spectrum, ochiai
+from pytest_agentflow.core.spectrum import Spectrum, ochiai, ran_the_same
 from pytest_agentflow.core.syntax import Source
 from pytest_agentflow.core.weights import DEFAULT, Weights
 
@@ -54,24 +54,12 @@ def cluster(
     bit = {test: 1 << n for n, test in enumerate(spectrum.tests)}
     known = [t for t in targets if t in bit]
     evidence = _Evidence(spectrum, sources, facts, weights, least)
-    groups = [evidence.group(tests) for tests in _alike(known, spectrum)]
+    groups = [evidence.group(tests) for tests in ran_the_same(known, spectrum)]
     evidence.settle()
     found = [tuple(t for t in known if bit[t] & group.tests) for group in _joined(groups, evidence)]
     alone = [(t,) for t in targets if t not in bit]
     order = {t: n for n, t in enumerate(targets)}
     return tuple(sorted([*found, *alone], key=lambda group: order[group[0]]))
-
-
-def _alike(tests: Sequence[str], spectrum: Spectrum) -> list[list[str]]:
-    """Tests that ran exactly the same statements start as one group."""
-    mask = spectrum.mask(tests)
-    bit = {test: 1 << n for n, test in enumerate(spectrum.tests)}
-    distinct = sorted({c & mask for columns in spectrum.statements.values() for c in columns})
-    groups: dict[tuple[int, ...], list[str]] = {}
-    for test in tests:
-        ran = tuple(n for n, column in enumerate(distinct) if column & bit[test])
-        groups.setdefault(ran, []).append(test)
-    return list(groups.values())
 
 
 class _Evidence:

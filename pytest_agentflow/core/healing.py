@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pytest_agentflow.core.spectrum import Spectrum, ran_the_same
 from pytest_agentflow.core.syntax import Source
 
 HEALS, BREAKS = 1.0, 0.4  # what a healed test counts where passing tests stay green, and where one breaks
@@ -43,6 +44,28 @@ def healing(healers: Iterable[Healer], asked: Iterable[str], sources: Mapping[st
         for test in healer.healed & found.keys():
             found[test][place] = max(worth, found[test].get(place, 0.0))
     return found
+
+
+def reached_by_healed(spectrum: Spectrum, healed: Healed, sources: Mapping[str, Source]) -> Spectrum:
+    """What an edit of a statement heals, reaches it: it may have run at import, as for the parameters of a test.
+
+    So do tests that nobody asked, where those that ran the same as they did were all healed by it.
+    """
+    failing = [test for n, test in enumerate(spectrum.tests) if spectrum.failing >> n & 1]
+    bits: dict[Place, int] = {}
+    for group in ran_the_same(failing, spectrum):
+        mask = spectrum.mask(group)
+        asked = [healed[test].keys() for test in group if test in healed]
+        for place in functools.reduce(operator.and_, asked) if asked else ():
+            bits[place] = bits.get(place, 0) | mask
+    statements = {
+        path: [
+            reached | bits.get((path, statement.first_line), 0)
+            for statement, reached in zip(sources[path].statements, column, strict=True)
+        ]
+        for path, column in spectrum.statements.items()
+    }
+    return replace(spectrum, statements=statements)
 
 
 def common_healers(tests: Iterable[str], healed: Healed) -> frozenset[Place] | None:

@@ -28,6 +28,18 @@ class Spectrum:
         return sum(1 << n for n, test in enumerate(self.tests) if test in wanted)
 
 
+def ran_the_same(tests: Sequence[str], spectrum: Spectrum) -> list[list[str]]:
+    """The tests in groups that ran exactly the same statements."""
+    mask = spectrum.mask(tests)
+    bit = {test: 1 << n for n, test in enumerate(spectrum.tests)}
+    distinct = sorted({c & mask for columns in spectrum.statements.values() for c in columns})
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for test in tests:
+        ran = tuple(n for n, column in enumerate(distinct) if column & bit[test])
+        groups.setdefault(ran, []).append(test)
+    return list(groups.values())
+
+
 def ochiai(ef: int, ep: int, failing: int) -> float:
     """0..1; 1 when exactly the failing tests ran it."""
     return ef / math.sqrt(failing * (ef + ep)) if ef and failing else 0.0

@@ -18,6 +18,7 @@ from pytest_agentflow.core.clusters import DOUBTED_FACTOR, cluster
 from pytest_agentflow.core.codec import decode, encode
 from pytest_agentflow.core.doubts import Doubt, is_doubted, known_parts
 from pytest_agentflow.core.events import LOCALISED, content_key
+from pytest_agentflow.core.healing import reached_by_healed
 from pytest_agentflow.core.localise import Facts, TestFacts, describe
 from pytest_agentflow.core.model import Cluster, Failure, Frame, Observation, SourceUnit
 from pytest_agentflow.core.named import named_lines
@@ -62,7 +63,7 @@ def localise(
     groups = _groups(targets, spectrum, sources, facts, doubted)
     if ground is not None:
         healed = survey_groups(ground, groups, observation, coverage, spectrum, sources, facts)
-        facts = replace(facts, healed=healed)
+        facts, spectrum = replace(facts, healed=healed), reached_by_healed(spectrum, healed, sources)
         groups = _groups(targets, spectrum, sources, facts, doubted)
     return tuple(describe(n, group, spectrum, sources, facts) for n, group in enumerate(groups, 1))
 
