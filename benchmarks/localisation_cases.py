@@ -15,7 +15,7 @@ from pytest_agentflow.adapters.sessions import RunSpec, run_session
 from pytest_agentflow.adapters.toolcache import tool_bytecode
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.clusters import cluster
-from pytest_agentflow.core.healing import Healed
+from pytest_agentflow.core.healing import Healed, reached_by_healed
 from pytest_agentflow.core.localise import probabilities, score_statements
 from pytest_agentflow.core.model import Observation
 from pytest_agentflow.core.scope import ScopePolicy
@@ -189,7 +189,8 @@ def measured(case: Case):
 def prepare(case: Case):
     """What ranking needs, for the cluster that holds most of the tests that show the bug."""
     targets, spectrum, sources, facts = measured(case)
-    facts = replace(facts, healed=case.healed or {})
+    healed = case.healed or {}
+    facts, spectrum = replace(facts, healed=healed), reached_by_healed(spectrum, healed, sources)
     shown = set(case.shown or targets)
     clusters = cluster(targets, spectrum, sources, facts)
     return max(clusters, key=lambda c: len(shown & set(c))), spectrum, sources, facts
