@@ -14,6 +14,7 @@ from pytest_agentflow.adapters import coverage_map, history, snapshot
 from pytest_agentflow.adapters.sessions import run_session
 from pytest_agentflow.child.recorder import ENVIRONMENT as RECORDER_ENVIRONMENT
 from pytest_agentflow.core.events import OBSERVED, content_key
+from pytest_agentflow.core.importable import not_on_path
 from pytest_agentflow.core.model import Observation, Outcome, SessionRecord, TestResult
 from pytest_agentflow.core.plan import pass_rate
 from pytest_agentflow.errors import AgentflowError
@@ -189,4 +190,11 @@ def _believable(run: Run, record: SessionRecord) -> None:
         raise AgentflowError(
             "No tests were collected.", "Check the selection; nothing was changed.", exit_code=5
         )
+    if set(record.results) == set(record.collect_error_ids):
+        found = not_on_path(record.collect_errors, run.base.files)
+        if found:
+            raise AgentflowError(
+                f"The tests cannot import `{found[0]}`, although it is there, in `{found[1]}`.",
+                f"Install the project (`pip install -e .`), or put `pythonpath = {found[1]}` into the pytest ini.",
+            )
     run.progress("observed", {"tests": len(record.results)})

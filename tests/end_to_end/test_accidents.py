@@ -40,6 +40,15 @@ def test_nothing_collected(empty) -> None:
     no_traceback(done)
 
 
+def test_a_project_that_is_not_on_the_path(empty) -> None:
+    empty.write("src/shop/__init__.py", "def total(xs):\n    return sum(xs)\n")
+    empty.write("tests/test_shop.py", "import shop\n\n\ndef test_total():\n    assert shop.total([1]) == 1\n")
+    empty.commit()
+    done = empty.pytest("--agent-fix")
+    assert done.code == 4 and "cannot import `shop`" in done.out and "pythonpath = src" in done.out, done
+    no_traceback(done)
+
+
 def test_a_path_outside_the_repository(calc, tmp_path: Path) -> None:
     (tmp_path / "test_elsewhere.py").write_text(GREEN)
     done = calc.pytest("--agent-fix", str(tmp_path / "test_elsewhere.py"))
