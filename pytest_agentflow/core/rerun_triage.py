@@ -54,21 +54,17 @@ def decide(failing: Sequence[str], reruns: Sequence[Rerun]) -> Sorted:
 
 
 def record_of(test: str, reruns: Sequence[Rerun]) -> FlakyRecord:
-    """Name the kind: two verdicts on identical inputs, else the hash seed, else the order."""
+    """Name the kind: two verdicts on identical inputs, else on inputs that differ in one thing, the order or the hash seed."""
     red = [r for r in reruns if r.outcomes[test].red]
     green = [r for r in reruns if passed(r.outcomes[test])]
-    category, why, pair = Category.UNKNOWN, "passed and failed on identical inputs", None
-    for bad in red:
-        for good in green:
-            same_order, same_hash = bad.order == good.order, bad.hash_seed == good.hash_seed
-            if same_order and same_hash:
-                pair = (good, bad)
-    if pair is None:
-        pair = (green[0], red[0])
-        if pair[0].order != pair[1].order:
-            category, why = Category.ORDER_VICTIM, "fails after other tests, passes without them"
-        else:
-            category, why = Category.HASH_SEED, "the verdict follows PYTHONHASHSEED"
+    pairs = {(g.order == b.order, g.hash_seed == b.hash_seed): (g, b) for b in red for g in green}
+    category, why = Category.ORDER_VICTIM, "fails after other tests, passes without them"
+    if (True, True) in pairs:
+        category, why = Category.UNKNOWN, "passed and failed on identical inputs"
+    elif (True, False) in pairs and (False, True) not in pairs:
+        category, why = Category.HASH_SEED, "the verdict follows PYTHONHASHSEED"
+    alike = [(True, True), (False, True), (True, False), (False, False)]
+    pair = next(pairs[kind] for kind in alike if kind in pairs)
     low, high = interval(len(red), len(reruns))
     record = FlakyRecord(
         nodeid=test,
