@@ -28,9 +28,7 @@ class Healer:
     line: int
     healed: frozenset[str]
     breaks: bool = False
-    anew: bool = (
-        False  # seen after an import of its own: the line runs at import, where any test may depend on it
-    )
+    anew: bool = False  # seen after an import of its own: the line runs then, and any test may depend on it
 
 
 def healing(healers: Iterable[Healer], asked: Iterable[str], sources: Mapping[str, Source]) -> Healed:

@@ -28,13 +28,15 @@ def not_on_path(failures: Sequence[Failure], files: Iterable[str]) -> tuple[str,
     return name, place or "."
 
 
-def _directory_of(module: str, files: Iterable[str]) -> str | None:
-    """Where the file or the package lies, nearest to the top; "" for the top level itself."""
+def _directory_of(module: str, files: Sequence[str]) -> str | None:
+    """Where the file or the package lies, nearest to the top, and in no package; "" for the top level itself."""
     found: list[list[str]] = []
+    packages = {path.rpartition("/")[0] for path in files if path.endswith("/__init__.py")}
     for path in files:
         *folders, name = path.split("/")
         if name == f"{module}.py":
             found.append(folders)
         elif name.endswith(".py") and module in folders:
             found.append(folders[: folders.index(module)])
-    return "/".join(sorted(found, key=len)[0]) if found else None
+    roots = ["/".join(folders) for folders in sorted(found, key=len)]
+    return next((root for root in roots if root not in packages), None)

@@ -84,9 +84,7 @@ class SessionRecord:
     cpu: float = 0.0
     problem: str | None = None
     output_tail: str = ""
-    renamed: Mapping[str, str] = field(
-        default_factory=dict
-    )  # id that a test has now -> id that it was known by
+    renamed: Mapping[str, str] = field(default_factory=dict)  # id of a test now -> id that it is known by
     extra: Mapping[str, object] = field(default_factory=dict)  # payloads of further child plugins, by name
 
 

@@ -28,6 +28,7 @@ def missing(*names: str) -> list[Failure]:
         (missing("shop", "shop"), ("shop", "src")),
         (missing("tools", "shop"), ("tools", "lib")),
         (missing("flat"), ("flat", ".")),
+        (missing("cart"), None),
         (missing("requests"), None),
         (missing("shop", "requests"), None),
         (missing("shop.cart"), None),
@@ -35,7 +36,7 @@ def missing(*names: str) -> list[Failure]:
         ([Failure("collect", "ImportError", "cannot import name 'x' from 'shop'")], None),
         ([], None),
     ],
-    ids=["package", "twice", "two", "top level", "not ours", "one not ours", "found but incomplete", "another error", "name", "none"],
+    ids=["package", "twice", "two", "top level", "moved into a package", "not ours", "one not ours", "found but incomplete", "another error", "name", "none"],
 )  # fmt: skip
 def test_only_what_is_there_and_cannot_be_found_is_named(
     failures: list[Failure], told: tuple[str, str] | None
