@@ -147,6 +147,10 @@ class Twins:
                 renewed.renew()
                 outcome = self._twin(item, nextitem, real, site, mode)
                 told["sites"].append({"line": site.first, "mode": mode, "result": outcome})
+                if site.otherwise and mode == site.modes[-1] and _nowhere_there(told["sites"], site):
+                    renewed.renew()
+                    outcome = self._twin(item, nextitem, real, site, site.otherwise)
+                    told["sites"].append({"line": site.first, "mode": site.otherwise, "result": outcome})
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         self.emit("twins", {"target": target, **told})
         return True
@@ -204,6 +208,10 @@ class Twins:
 
     def _raised(self) -> pytest.ExceptionInfo[BaseException] | None:
         return self.excinfo
+
+
+def _nowhere_there(told: list[dict[str, Any]], site: Site) -> bool:
+    return all(t["result"].startswith("failed elsewhere") for t in told if t["line"] == site.first)
 
 
 def _shape(item: pytest.Function) -> dict[str, Any]:

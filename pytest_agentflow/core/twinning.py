@@ -24,6 +24,7 @@ OPPOSITES = {
     "assertIsNone": "assertIsNotNone", "assertIsNotNone": "assertIsNone", "assertGreater": "assertLessEqual",
     "assertGreaterEqual": "assertLess", "assertLess": "assertGreaterEqual", "assertLessEqual": "assertGreater",
     "assertIsInstance": "assertNotIsInstance", "assertNotIsInstance": "assertIsInstance", "assertNotEqual": "assertEqual",
+    "assertEqual": "assertNotEqual",
     "assertRegex": "assertNotRegex", "assertNotRegex": "assertRegex",
 }  # fmt: skip
 _RAISES = {"raises", "assertRaises", "assertRaisesRegex"}
@@ -41,6 +42,9 @@ class Site:
     modes: tuple[str, ...]
     owner: int = (
         0  # first line of the function whose body holds it directly; 0 where a condition stands around it
+    )
+    otherwise: str = (
+        ""  # the way to turn it where none of these fails there: a wrong value may raise in `__eq__`
     )
 
 
@@ -137,13 +141,9 @@ class _Turner(ast.NodeTransformer):
             call.args[0] = self._ask("neg", line, "neg", call.args[0])
             self._add(line, last, ["neg"])
         elif name in _ALSO_EQUAL and len(call.args) >= 2:
-            sides = _sides(call.args[0], call.args[1])
-            for side, place in (("left", 0), ("right", 1)):
-                if side in sides:
-                    call.args[place] = self._ask("wrong", line, side, call.args[place])
-            self._add(line, last, sides)
-        elif name in OPPOSITES and on_self and isinstance(call.func, ast.Attribute):
-            call.func = self._ask("swap", line, "swap", call.func.value, ast.Constant(call.func.attr))
+            self._turn_equal(call, line, last, "swap" if name in OPPOSITES and on_self else "")
+        elif name in OPPOSITES and on_self:
+            self._swap(call, line)
             self._add(line, last, ["swap"])
         elif _HELPER.match(name) and not on_unittest(call):
             arguments = _Arguments(self.file, line)
@@ -151,6 +151,19 @@ class _Turner(ast.NodeTransformer):
             if arguments.modes:
                 self._add(line, last, arguments.modes)
         return node
+
+    def _turn_equal(self, call: ast.Call, first: int, last: int, otherwise: str) -> None:
+        sides = _sides(call.args[0], call.args[1])
+        for side, place in (("left", 0), ("right", 1)):
+            if side in sides:
+                call.args[place] = self._ask("wrong", first, side, call.args[place])
+        if otherwise:
+            self._swap(call, first)
+        self._add(first, last, sides, otherwise)
+
+    def _swap(self, call: ast.Call, line: int) -> None:
+        assert isinstance(call.func, ast.Attribute)
+        call.func = self._ask("swap", line, "swap", call.func.value, ast.Constant(call.func.attr))
 
     def _turn_raises(self, call: ast.Call, first: int, last: int) -> None:
         if self._swallowed:
@@ -166,8 +179,8 @@ class _Turner(ast.NodeTransformer):
     def _ask(self, verb: str, line: int, mode: str, *values: ast.expr) -> ast.Call:
         return _ask(verb, self.file, line, mode, *values)
 
-    def _add(self, first: int, last: int, modes: list[str]) -> None:
-        self.sites[first] = Site(first, last, tuple(modes), self._direct.get(first, 0))
+    def _add(self, first: int, last: int, modes: list[str], otherwise: str = "") -> None:
+        self.sites[first] = Site(first, last, tuple(modes), self._direct.get(first, 0), otherwise)
 
 
 class _Arguments(ast.NodeTransformer):

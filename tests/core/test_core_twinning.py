@@ -70,3 +70,10 @@ def test_mutants_stay_on_the_lines_that_the_patch_added() -> None:
     assert added_lines(patch) == {"x.py": {2}}
     made = mutants("def f(a):\n    return a + 1\n\ndef g(a):\n    return a * 2\n", {2}, 5)
     assert made and all(m.line == 2 and "a * 2" in m.source for m in made)
+
+
+def test_an_equality_of_unittest_has_its_opposite_to_fall_back_to() -> None:
+    lines = ["self.assertEqual(f(1), 2)", "other.check.assertEqual(f(1), 2)", "self.assertListEqual(f(), [])"]
+    source = "def test_x(self):\n" + "".join(f"    {line}\n" for line in lines)
+    sites = turn(ast.parse(source), "runtime", "t.py")
+    assert [s.otherwise for s in sites.values()] == ["swap", "", ""]
