@@ -136,6 +136,11 @@ def test_one_that_flipped_nothing_in_time_gets_one_more_chance_later() -> None:
     assert (again.cost, frontier.next_cost) == (4.0, math.inf)
 
 
+def test_an_unlikely_end_of_what_is_given_first_stands_in_nobody_s_way() -> None:
+    frontier = Frontier([single(-5.0, 0), single(7.0, 10), single(1.0, 20), single(8.0, 30)], never)
+    assert [p.edits[0].start for p in frontier] == [0, 20, 10, 30]
+
+
 def test_the_likeliest_that_ran_out_of_time_come_first_with_a_little_more_of_it() -> None:
     frontier = Frontier([single(5.0, 90)], never)
     frontier.again_first([Trial((edit(n),), 4.0 - n / 10, {}) for n in range(5)])

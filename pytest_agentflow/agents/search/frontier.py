@@ -52,10 +52,11 @@ class Frontier:
         slow: Callable[[tuple[Edit, ...]], bool],
         later: float = SLOW_BESIDE_BATCHES,
     ) -> None:
-        self._singles, self._slow, self._later = singles, slow, later
+        # Sorted: what an exception suggests comes first, but its unlikely ends must not stand in the way of all others.
+        self._singles, self._slow, self._later = sorted(singles, key=lambda r: r.cost), slow, later
         self._heap: list[tuple[float, int, Proposal | None, Iterator[Proposal], bool]] = []
         self._n = 0
-        self._add_singles(singles)
+        self._add_singles(self._singles)
 
     def __iter__(self) -> Iterator[Proposal]:
         while self._heap:
