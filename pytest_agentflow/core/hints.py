@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ REPLACED = re.compile(
     r"|\bis now|\bchanged to|:)\s+(?:(?:the|an?|new|function|method|style|respective|corresponding|equivalent|Pydantic|V\d|argument|keyword|parameter)\s+)*" + _WORD,
     re.IGNORECASE,
 )  # fmt: skip
+_BUILT_IN = {n for n, thing in vars(builtins).items() if isinstance(thing, type)} | {"NoneType", "function"}
 DEPRECATED = re.compile(r"deprecat|removed|renamed|no longer|moved|obsolete|instead", re.IGNORECASE)
 QUOTED = re.compile(r"[`'\"]@?([A-Za-z_][\w.]*?)(?:\(\))?[`'\"]")
 DOTTED = re.compile(r"\b([A-Za-z_]\w*(?:\.\w+)+|\w+(?=\(\))|[a-z]+(?:_\w+)+)")
@@ -56,6 +58,11 @@ class Hint:
     name: str
     where: str = ""  # module, type or function
     meant: tuple[str, ...] = ()  # dotted names, likeliest first
+
+
+def may_be_upgrade(hint: Hint) -> bool:
+    """Whether another version of a library could say so. Numbers, strings and None never had the attribute: something else came there."""
+    return hint.kind != "attribute" or hint.where not in _BUILT_IN
 
 
 def hints_of(failures: Iterable[Failure]) -> list[Hint]:

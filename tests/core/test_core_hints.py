@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_agentflow.core.hints import read
+from pytest_agentflow.core.hints import Hint, may_be_upgrade, read
 
 
 def test_an_exception_is_read_for_what_it_names() -> None:
@@ -31,3 +31,9 @@ def test_an_exception_is_read_for_what_it_names() -> None:
         "collections",
     )
     assert hint("assert 1 == 2") is None
+
+
+def test_what_a_number_or_none_lacks_was_never_there() -> None:
+    said = {w: may_be_upgrade(Hint("attribute", "x", w)) for w in ("int", "NoneType", "Client", "numpy")}
+    assert said == {"int": False, "NoneType": False, "Client": True, "numpy": True}
+    assert may_be_upgrade(Hint("import", "x", "int"))

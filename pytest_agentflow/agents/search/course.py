@@ -26,7 +26,7 @@ from pytest_agentflow.agents.search.prepare import near_first, prepare
 from pytest_agentflow.agents.search.screening import NearMiss, Screening, Trial
 from pytest_agentflow.agents.search.suspicion import line_scores
 from pytest_agentflow.agents.search.upgrade import deadline, in_scope, upgraded
-from pytest_agentflow.core.hints import Hint, hints_of
+from pytest_agentflow.core.hints import Hint, hints_of, may_be_upgrade
 from pytest_agentflow.core.limits import nothing_found
 from pytest_agentflow.core.model import Spend
 
@@ -107,7 +107,9 @@ class Search:
         """What the exceptions themselves suggest comes before everything else, one after the other where they hide others."""
         self.sources = in_scope(self.brief.workspace, self.brief.policy, self.sources)
         probe, over = self._probe(), deadline(0.4 * self.brief.deadline, self.bench.cancelled)
-        edits, self.notes["upgrade"] = upgraded(runner, self.brief, mode, self.sources, probe, over)
+        edits: tuple[Edit, ...] = ()
+        if any(may_be_upgrade(hint) for hint in hints):
+            edits, self.notes["upgrade"] = upgraded(runner, self.brief, mode, self.sources, probe, over)
         found = islice(repairs(hints, self.sources, probe), EVIDENCE_MOST)
         return [
             *([Ranked(-6.0, edits)] if edits else []),
