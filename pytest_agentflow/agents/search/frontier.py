@@ -21,8 +21,7 @@ MORE = 10.0  # times as much time for a candidate that ran out of it …
 MORE_TIME = 1.0  # … that much later when it had flipped a target before …
 NOTHING_YET = 3.0  # … or that much when it had not
 MOST_PATIENCE = 100.0
-# Before a plausible candidate is settled on, so many likelier ones that ran out of time get so many times as much of it.
-SECOND_LOOKS, LITTLE_MORE = 3, 3.0
+LITTLE_MORE = 3.0  # … or that much at once, for one that is likelier than the first plausible one
 # What can only be tried by importing anew has to be that much likelier: the logarithm of how much longer it takes, 60 to
 # 100 times as long as in a batch, five times as long as in a fork.
 SLOW_BESIDE_BATCHES, SLOW_BESIDE_FORKS = 4.0, 1.6
@@ -124,7 +123,8 @@ class Frontier:
 
     def again_first(self, trials: Iterable[Trial]) -> None:
         """The likeliest of these, which ran out of time, with a little more of it, before anything else is tried."""
-        for trial in sorted(trials, key=lambda t: t.cost)[:SECOND_LOOKS]:
+        trial = min(trials, key=lambda t: t.cost, default=None)
+        if trial is not None:
             self._add(iter([Proposal(trial.cost, trial.edits, trial.patience * LITTLE_MORE)]))
 
     def again_slowly(self, trial: Trial, flipped: bool) -> None:
