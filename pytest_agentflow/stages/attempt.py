@@ -11,14 +11,14 @@ import shutil
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_agentflow.adapters import patches, units
 from pytest_agentflow.adapters.files import write_json
 from pytest_agentflow.agents import preflight, prompt, registry
-from pytest_agentflow.agents.base import AgentOutcome, Brief
+from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Brief
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.ahead import ahead, missing
 from pytest_agentflow.core.attempts import AttemptRecord, first_line
@@ -36,6 +36,7 @@ from pytest_agentflow.stages.review import ReviewContext, review, reviewers_of
 # not where it never came to look.
 CUT_SHORT = (AgentOutcome.ERROR, AgentOutcome.CANCELLED, AgentOutcome.OVER_BUDGET)
 NOTHING = Patch("", ())
+LEAST_LEFT = 10.0  # seconds that a search must have left to look on when all that it offered was refused
 
 
 def make_attempt(lane: Lane, attempt: Attempt) -> None:
@@ -66,37 +67,39 @@ def make_attempt(lane: Lane, attempt: Attempt) -> None:
     lane.link.ask("done", attempt=attempt.id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What an agent was told and offered, and which offer was kept after judging."""
+
+    brief: Brief
+    report: AgentReport
+    chosen: Patch
+    evidence: Evidence | None
+    judged: int
+
+    @property
+    def accepted(self) -> bool:
+        return self.evidence is not None and judge(self.evidence).kind.accepted
+
+
 def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptRecord, Evidence | None]:
     config = agent_config(lane.settings, attempt.agent, lane.plugins)
     agent = registry.resolve(attempt.agent, config)
     scratch = lane.scratch / attempt.id
     scratch.mkdir(exist_ok=True)
+    began = time.monotonic()
     try:
-        with lane.pool.lease(lane.base, attempt.id) as workspace:
-            bench = LaneBench(
-                lane.link, attempt.id, workspace, scratch, lane.spec, (*attempt.visible, *attempt.guards)
-            )
-            brief = brief_of(lane, attempt, workspace, directory, scratch, config)
-            if left_out := prompt.notes_cut(brief.notes):
-                bench.record("context_cut", {"notes": left_out})
-            report = agent.attempt(brief, bench)
-            offered = offered_patches(lane, report, workspace)
-            if attempt.agent == "search" and not offered and report.outcome not in CUT_SHORT:
-                report = replace(report, message=_explained(brief, report.message))
-        if not offered and report.outcome not in CUT_SHORT:
-            offered = [NOTHING]
-        chosen, evidence, judged = judge_candidates(lane, attempt, offered, scratch)
-        if (
-            chosen == NOTHING
-            and evidence is not None
-            and judge(evidence).kind is not VerdictKind.CONTRADICTION
-        ):
-            evidence, judged = None, 0
+        tried = _tried(lane, attempt, directory, scratch, config)
+        left = tried.brief.deadline - (time.monotonic() - began)
+        if attempt.agent == "search" and tried.report.candidates and not tried.accepted and left > LEAST_LEFT:
+            tried = _looked_on(tried, _tried(lane, attempt, directory, scratch, config, tried.report, left))
         ruling = None
-        if evidence is not None and judge(evidence).kind.accepted:
-            ruling = _review(lane, brief, chosen, agent.paid, config, report.message)
+        if tried.accepted:
+            words = tried.report.message
+            ruling = _review(lane, tried.brief, tried.chosen, agent.paid, config, words)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    report = tried.report
     record = AttemptRecord(
         attempt=attempt.id,
         key=attempt.key,
@@ -104,15 +107,55 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
         outcome=str(report.outcome),
         message=report.message,
         evidence_text=report.evidence,
-        patch=chosen,
-        judged=evidence is not None,
-        candidates=judged,
+        patch=tried.chosen,
+        judged=tried.evidence is not None,
+        candidates=tried.judged,
         spend=report.spend,
         notes=report.notes,
         fingerprint=agent.fingerprint(config),
         ruling=ruling,
     )
-    return record, evidence
+    return record, tried.evidence
+
+
+def _tried(
+    lane: Lane,
+    attempt: Attempt,
+    directory: Path,
+    scratch: Path,
+    config: dict[str, Any],
+    refused: AgentReport | None = None,
+    seconds: float | None = None,
+) -> _Tried:
+    """The agent works, its offers are judged. `refused`: offers that were judged in vain, and are not to come again."""
+    agent = registry.resolve(attempt.agent, config)
+    with lane.pool.lease(lane.base, attempt.id) as workspace:
+        bench = LaneBench(
+            lane.link, attempt.id, workspace, scratch, lane.spec, (*attempt.visible, *attempt.guards)
+        )
+        brief = brief_of(lane, attempt, workspace, directory, scratch, config)
+        if refused is not None:
+            known = {**brief.config, "refused": [dict(c.files) for c in refused.candidates]}
+            brief = replace(brief, config=known, deadline=seconds or brief.deadline)
+        if left_out := prompt.notes_cut(brief.notes):
+            bench.record("context_cut", {"notes": left_out})
+        report = agent.attempt(brief, bench)
+        offered = offered_patches(lane, report, workspace)
+        if attempt.agent == "search" and not offered and report.outcome not in CUT_SHORT:
+            report = replace(report, message=_explained(brief, report.message))
+    if not offered and report.outcome not in CUT_SHORT:
+        offered = [NOTHING]
+    chosen, evidence, judged = judge_candidates(lane, attempt, offered, scratch)
+    if chosen == NOTHING and evidence is not None and judge(evidence).kind is not VerdictKind.CONTRADICTION:
+        evidence, judged = None, 0
+    return _Tried(brief, report, chosen, evidence, judged)
+
+
+def _looked_on(first: _Tried, second: _Tried) -> _Tried:
+    """The second result where it was accepted, else the first; what both took is spent."""
+    kept = second if second.accepted else first
+    spend, judged = first.report.spend + second.report.spend, first.judged + second.judged
+    return replace(kept, report=replace(kept.report, spend=spend), judged=judged)
 
 
 def _explained(brief: Brief, message: str) -> str:

@@ -93,6 +93,7 @@ class Search:
         if self.screening is None:
             self.stopped = "no target fails when it is run by itself"
             return
+        self.screening.known_refused = self.config.get("refused", ())
         suggested = self._upgrades(runner, self.screening.mode, hints) if hints else []
         later = SLOW_BESIDE_BATCHES if self.screening.probes else SLOW_BESIDE_FORKS
         frontier = Frontier([*suggested, *singles], self._imported_anew, later)

@@ -64,6 +64,9 @@ class Screening:
     hung: int = 0
     cpu: float = 0.0
     plausible: list[Trial] = field(default_factory=list)
+    known_refused: Sequence[
+        Mapping[str, bytes]
+    ] = ()  # by the judge: files of candidates that are not to be offered again
     near: list[NearMiss] = field(default_factory=list)
     slow: list[tuple[Trial, bool]] = field(default_factory=list)  # with whether it flipped anything in time
     stale: list[Trial] = field(default_factory=list)  # refused beside what the old code had left behind
@@ -200,7 +203,7 @@ class Screening:
         elif stage == "targets" and self.guards:
             limits = self.limits(self.guards, trial.patience)
             self._submit(Job(trial.files, self.guards, limits, self.mode, (trial, "guards")))
-        else:
+        elif trial.files not in self.known_refused:
             self.plausible.append(trial)
 
     def _not_green(self, trial: Trial, stage: str, verdict: WarmVerdict) -> None:
