@@ -36,6 +36,7 @@ from pytest_agentflow.stages.review import ReviewContext, review, reviewers_of
 # not where it never came to look.
 CUT_SHORT = (AgentOutcome.ERROR, AgentOutcome.CANCELLED, AgentOutcome.OVER_BUDGET)
 NOTHING = Patch("", ())
+NO_OTHER_HELPS = (VerdictKind.CONTRADICTION, VerdictKind.ERRORED)
 LEAST_LEFT = 10.0  # seconds that a search must have left to look on when all that it offered was refused
 
 
@@ -78,8 +79,12 @@ class _Tried:
     judged: int
 
     @property
+    def kind(self) -> VerdictKind | None:
+        return judge(self.evidence).kind if self.evidence is not None else None
+
+    @property
     def accepted(self) -> bool:
-        return self.evidence is not None and judge(self.evidence).kind.accepted
+        return self.kind is not None and self.kind.accepted
 
 
 def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptRecord, Evidence | None]:
@@ -91,7 +96,8 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
     try:
         tried = _tried(lane, attempt, directory, scratch, config)
         left = tried.brief.deadline - (time.monotonic() - began)
-        if attempt.agent == "search" and tried.report.candidates and not tried.accepted and left > LEAST_LEFT:
+        refused = tried.report.candidates and not tried.accepted and tried.kind not in NO_OTHER_HELPS
+        if attempt.agent == "search" and refused and left > LEAST_LEFT:
             tried = _looked_on(tried, _tried(lane, attempt, directory, scratch, config, tried.report, left))
         ruling = None
         if tried.accepted:
