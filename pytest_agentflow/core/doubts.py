@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_agentflow.core.attempts import by_unit
 from pytest_agentflow.core.model import Attempt, AttemptResult, Cluster, VerdictKind
+from pytest_agentflow.core.nodeids import function_of
 
 _NOT_FOUND = (
     VerdictKind.NO_CHANGE,
@@ -35,7 +36,7 @@ def unrepaired(attempts: Mapping[str, Attempt], results: Sequence[AttemptResult]
     found = set()
     for some in by_unit(attempts, results).values():
         attempt = attempts[some[-1].id]
-        several = len({_function(t) for t in attempt.targets}) > 1
+        several = len({function_of(t) for t in attempt.targets}) > 1
         if several and all(r.agent == "search" and r.verdict.kind in _NOT_FOUND for r in some):
             found.add(Doubt(frozenset(attempt.targets), _repaired(attempt, some)))
     return frozenset(found)
@@ -48,9 +49,9 @@ def _repaired(attempt: Attempt, results: Iterable[AttemptResult]) -> frozenset[s
     """
     best: frozenset[str] = frozenset()
     for near in (n for result in results for n in _near_misses(result)):
-        red = {_function(t) for t in attempt.visible if t not in near["flips"]}
-        green = {_function(t) for t in attempt.visible} - red
-        part = frozenset(t for t in attempt.targets if _function(t) in green)
+        red = {function_of(t) for t in attempt.visible if t not in near["flips"]}
+        green = {function_of(t) for t in attempt.visible} - red
+        part = frozenset(t for t in attempt.targets if function_of(t) in green)
         if not near["breaks"] and len(best) < len(part) < len(attempt.targets):
             best = part
     return best
@@ -59,10 +60,6 @@ def _repaired(attempt: Attempt, results: Iterable[AttemptResult]) -> frozenset[s
 def _near_misses(result: AttemptResult) -> Sequence[Mapping[str, Any]]:
     told = result.notes.get("near_misses")
     return told if isinstance(told, list | tuple) else ()
-
-
-def _function(nodeid: str) -> str:
-    return nodeid.partition("[")[0]
 
 
 def is_new(failed: Collection[Doubt], doubted: Collection[Doubt]) -> bool:

@@ -72,6 +72,7 @@ def session_facts(record: SessionRecord, expected: Iterable[str]) -> dict[str, A
     return {
         "expected": wanted,
         "collected": list(record.collected),
+        "renamed": dict(record.renamed),
         "outcomes": {i: str(r.outcome) for i, r in record.results.items()},
         "failures": failures,
         "problem": record.problem,

@@ -11,12 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from pytest_agentflow.core.model import SessionRecord
-
-
-def function_of(nodeid: str) -> str:
-    """The id of the test function, without parameters."""
-    path, separator, rest = nodeid.partition("::")
-    return path + separator + rest.partition("[")[0]
+from pytest_agentflow.core.nodeids import function_of
 
 
 def siblings(ids: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 from pytest_agentflow.adapters import patches, units
 from pytest_agentflow.adapters.files import write_json
 from pytest_agentflow.agents import preflight, prompt, registry
-from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Brief
+from pytest_agentflow.agents.base import Agent, AgentOutcome, AgentReport, Brief
 from pytest_agentflow.core import codec
 from pytest_agentflow.core.ahead import ahead, missing
 from pytest_agentflow.core.attempts import AttemptRecord, first_line
@@ -94,11 +94,13 @@ def _attempt(lane: Lane, attempt: Attempt, directory: Path) -> tuple[AttemptReco
     scratch.mkdir(exist_ok=True)
     began = time.monotonic()
     try:
-        tried = _tried(lane, attempt, directory, scratch, config)
+        tried = _tried(lane, attempt, directory, scratch, agent, config)
         left = tried.brief.deadline - (time.monotonic() - began)
         refused = tried.report.candidates and not tried.accepted and tried.kind not in NO_OTHER_HELPS
         if attempt.agent == "search" and refused and left > LEAST_LEFT:
-            tried = _looked_on(tried, _tried(lane, attempt, directory, scratch, config, tried.report, left))
+            tried = _looked_on(
+                tried, _tried(lane, attempt, directory, scratch, agent, config, tried.report, left)
+            )
         ruling = None
         if tried.accepted:
             words = tried.report.message
@@ -129,12 +131,12 @@ def _tried(
     attempt: Attempt,
     directory: Path,
     scratch: Path,
+    agent: Agent,
     config: dict[str, Any],
     refused: AgentReport | None = None,
     seconds: float | None = None,
 ) -> _Tried:
     """The agent works, its offers are judged. `refused`: offers that were judged in vain, and are not to come again."""
-    agent = registry.resolve(attempt.agent, config)
     with lane.pool.lease(lane.base, attempt.id) as workspace:
         bench = LaneBench(
             lane.link, attempt.id, workspace, scratch, lane.spec, (*attempt.visible, *attempt.guards)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 
 from pytest_agentflow.core.model import SessionRecord
@@ -9,26 +10,28 @@ from pytest_agentflow.core.unsteady import withdrawn
 
 # (ids, hash seed) -> a session on a tree whose tests are known, under the names it gives them itself
 RunThere = Callable[[Sequence[str], int], SessionRecord]
-_LAYOUT = 1  # of objects in memory: left to chance under any hash seed but 0
-_GONE: dict[str, set[str]] = {}  # by tree: known ids that the tree was seen to lack
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
+_GONE: dict[tuple[str, int], set[str]] = {}  # by tree and hash seed: known ids that it was seen to lack
 
 
 def believed(record: SessionRecord, tree: str, hash_seed: int, run_there: RunThere) -> SessionRecord:
     """The record in which only those tests stand for others whose ids are not on `tree` either when it is asked again.
 
-    It is asked under the same hash seed first, then under another one: addresses in ids are the same from session to
-    session of one tree, and not from tree to tree. What it lacked once is remembered.
+    It is asked under the same hash seed, so that ids which follow the seed are no excuse. Under hash seed 0 objects lie where
+    they lay, unless a patch moved them: for ids that hold an address another seed, which leaves that to chance, is asked too.
     """
-    gone = _GONE.setdefault(tree, set())
-    doubted = set(record.renamed.values()) - gone
-    for seed in (hash_seed, hash_seed + _LAYOUT):
-        if doubted:
-            gone |= _lacking(run_there(sorted(doubted), seed), doubted)
-            doubted -= gone
+    doubted = set(record.renamed.values())
+    doubted -= _lacking(doubted, tree, hash_seed, run_there)
+    doubted -= _lacking({i for i in doubted if _ADDRESS.search(i)}, tree, hash_seed + 1, run_there)
     return withdrawn(record, doubted) if doubted else record
 
 
-def _lacking(record: SessionRecord, ids: Collection[str]) -> set[str]:
-    """None where the session says nothing."""
-    silent = record.problem is not None or record.collect_errors
-    return set() if silent else set(ids) - set(record.collected)
+def _lacking(ids: Collection[str], tree: str, hash_seed: int, run_there: RunThere) -> set[str]:
+    """Those that the tree lacks; none where its session says nothing. What it lacked once is remembered."""
+    gone = _GONE.setdefault((tree, hash_seed), set())
+    asked = sorted(set(ids) - gone)
+    if asked:
+        record = run_there(asked, hash_seed)
+        if record.problem is None and not record.collect_errors:
+            gone |= set(asked) - set(record.collected)
+    return gone & set(ids)

@@ -6,22 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_agentflow.core.unsteady import function_of, siblings, stand_ins
-
-
-@pytest.mark.parametrize(
-    ("nodeid", "function"),
-    [
-        ("t.py::test_a", "t.py::test_a"),
-        ("t.py::test_a[1]", "t.py::test_a"),
-        ("t.py::TestB::test_a[x::y[0]]", "t.py::TestB::test_a"),
-        ("odd[1]/t.py::test_a[1]", "odd[1]/t.py::test_a"),
-        ("t.py", "t.py"),
-    ],
-)
-def test_the_function_is_the_id_without_parameters(nodeid: str, function: str) -> None:
-    assert function_of(nodeid) == function
-
+from pytest_agentflow.core.nodeids import function_of
+from pytest_agentflow.core.unsteady import siblings, stand_ins
 
 CASES = [
     ("nothing changed", ["a[1]", "a[2]"], ["a[1]", "a[2]"], {}),

@@ -338,3 +338,47 @@ def test_a_test_s_own_equality_that_raises_for_a_wrong_value_is_no_reason_to_ref
             patch = made.patch({"box.py": f"def last(items):\n    {source}\n"})
             verdict = judge(gather(made.attempt(hide=0), patch, made.context()))
             assert verdict.kind.accepted == accepted, verdict
+
+
+FOLLOWING = """\
+import pytest
+
+from calc import cases, double
+
+
+class Thing:
+    pass
+
+
+@pytest.mark.parametrize("a", [1, 4])
+def test_double(a):
+    assert double(a) == 2 * a
+
+
+@pytest.mark.parametrize(("n", "case"), enumerate(cases()))
+def test_each(n, case):
+    assert case
+
+
+@pytest.mark.parametrize("thing", [Thing(), Thing()], ids=repr)
+def test_thing(thing):
+    assert double(1) > 1
+"""
+WORDS = "    return {'north', 'east', 'south', 'west', 'up', 'down'}\n"
+OTHER = WORDS.replace("'down'", "'left'")  # another test takes the place of one that was there
+MOVED = "ballast = [object() for _ in range(5000)]\n\n\n"  # so that things lie elsewhere
+
+
+@pytest.mark.parametrize(
+    ("head", "words", "accepted"),
+    [("", WORDS, True), (MOVED, WORDS, True), ("", OTHER, False), (MOVED, OTHER, False)],
+    ids=["honest", "honest, and memory lies elsewhere", "another test", "another test, elsewhere"],
+)
+def test_ids_that_follow_the_hash_seed_or_hold_an_address_are_no_excuse_for_another_test(
+    head: str, words: str, accepted: bool
+) -> None:
+    calc = "def double(a):\n    return a + a{}\n\n\ndef cases():\n{}"
+    with case({"calc.py": calc.format(" + 1", WORDS), "tests/test_calc.py": FOLLOWING}) as made:
+        patch = made.patch({"calc.py": head + calc.format("", words)})
+        verdict = judge(gather(made.attempt(hide=0), patch, made.context()))
+    assert verdict.kind.accepted == accepted, verdict

@@ -19,6 +19,7 @@ from pytest_agentflow.adapters.warm import (
 from pytest_agentflow.agents.base import Brief
 from pytest_agentflow.agents.search.screening import MOST, Screening
 from pytest_agentflow.core.model import Outcome
+from pytest_agentflow.core.nodeids import function_of
 
 # CPU seconds after which a test is taken to hang: at most the second, at least the first, between them so many times as long
 # as the slowest test that passes.
@@ -139,7 +140,7 @@ def _probes(runner: WarmRunner, targets: list[str]) -> list[tuple[str, str]]:
     """The quickest target of each test function that fails alike when it is run again and again in one process."""
     by_function: dict[str, str] = {}
     for target in targets:
-        by_function.setdefault(target.partition("[")[0], target)
+        by_function.setdefault(function_of(target), target)
     found = []
     for target in list(by_function.values())[:PROBES]:
         jobs = [Job({}, (target,), Limits(default=1.0)) for _ in range(REPEATS)]

@@ -15,6 +15,7 @@ from pytest_agentflow.core.gate.policy import Policy
 from pytest_agentflow.core.gate.quarantine import Leave, Quarantine
 from pytest_agentflow.core.gate.result import RANK, Status, TestLine, Worth, worth_of
 from pytest_agentflow.core.gate.standing import Standing, State
+from pytest_agentflow.core.nodeids import function_of
 
 _RED_BASE = (State.FAILED, State.FLAKY)
 _NOT_RUN = (State.SKIPPED, State.XFAILED)
@@ -43,9 +44,9 @@ def classify(standings: Mapping[str, Standing], setting: Setting) -> dict[str, T
     base = setting.baseline or {}
     gone = [name for name in base if name not in standings]
     moved = _moved(gone, standings, setting)
-    come = {_function(name) for name in standings if name not in base and "[" in name}
+    come = {function_of(name) for name in standings if name not in base and "[" in name}
     for name in gone:
-        lines[name] = _gone(name, moved.get(name), setting, others=_function(name) in come)
+        lines[name] = _gone(name, moved.get(name), setting, others=function_of(name) in come)
     if setting.collected is not None:
         present = {canonical(name) for name in standings}
         for name in sorted(setting.collected - present):
@@ -203,10 +204,6 @@ def _gone(name: str, moved_to: str | None, setting: Setting, *, others: bool) ->
     hint = "; other parameters of it are new: where ids change from run to run, fix them with `ids=`"
     text = f"was {was} in the baseline, is in no report{hint if others else ''}"
     return TestLine(name, Status.MISSING, detail=text)
-
-
-def _function(name: str) -> str:
-    return name.partition("[")[0]
 
 
 def _moved(gone: list[str], standings: Mapping[str, Standing], setting: Setting) -> dict[str, str]:
