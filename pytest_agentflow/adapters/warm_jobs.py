@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_agentflow.child.forking import Message
-from pytest_agentflow.child.warm_batch import HANGS as HANGS  # noqa: PLC0414 - both ends need it
-from pytest_agentflow.child.warm_batch import failed_as
-from pytest_agentflow.child.warm_batch import steady as steady  # noqa: PLC0414 - both ends need it
+from pytest_agentflow.child.warm_bare import HANGS as HANGS  # noqa: PLC0414 - both ends need it
+from pytest_agentflow.child.warm_bare import failed_as
+from pytest_agentflow.child.warm_bare import steady as steady  # noqa: PLC0414 - both ends need it
 from pytest_agentflow.core.model import Failure, Outcome
 from pytest_agentflow.core.session_fold import failure_from
 

@@ -61,6 +61,7 @@ class LiveCode:
         self._suspended: dict[str, set[CodeType]] = defaultdict(set)
         self._functions: dict[str, list[FunctionType]] = {}
         self._files: dict[str, BaseFile] = {}
+        self._holders: dict[tuple[str, int], tuple[CodeType, dict[CodeType, list[FunctionType]]]] = {}
         for code in ran:
             self._ran[self._path(code)].add(code)
         for thing in gc.get_objects():
@@ -110,44 +111,58 @@ class LiveCode:
         return swaps
 
     def _plan_function(self, base: BaseFile, function: Outermost, hunks: list[Hunk], swaps: Swaps) -> None:
-        live, old = self._functions[base.path], base.old_code(function)
-        known = set(walk(old))
-        if not any(f.__code__ == old for f in live):
-            raise Refused("no live function holds exactly the code on disk")
-        if any(
-            function.top <= f.__code__.co_firstlineno <= function.end and f.__code__ not in known
-            for f in live
-        ):
-            raise Refused("a modified copy of its code lives")
+        old, living = self._living(base, function)
         lines = base.new_lines(function, hunks)
         rung = () if swaps.screening else ropes(function, hunks, swaps.bells)
         try:
             belled = base.compile(function, lines, rung)
             # What ran during collection is compared without the bell; mostly nothing did, and one compilation does.
-            lives = any(f.__code__ in known and f.__code__ != old for f in live)
-            compared = rung and (lives or known & self._ran[base.path])
+            compared = rung and (len(living) > 1 or not self._ran[base.path].isdisjoint(walk(old)))
             plain = base.compile(function, lines) if compared else belled
         except SyntaxError:
             ast.parse("".join([*base.lines[: function.top - 1], *lines, *base.lines[function.end :]]))
             raise Refused("the edit reaches beyond the function") from None
         swaps.bells += len(rung)
-        for was, now in self._pairs(base.path, old, plain, belled, swaps):
-            for target in live:
-                if target.__code__ == was:
-                    if target.__code__.co_freevars != now.co_freevars:
-                        raise Refused("the edit changes what the closure captures")
-                    code = now.replace(co_filename=target.__code__.co_filename)
-                    swaps.codes.append((target, code))
+        for was, now in self._pairs(base.path, living, old, plain, belled, swaps):
+            for target in living.get(was, ()):
+                if target.__code__.co_freevars != now.co_freevars:
+                    raise Refused("the edit changes what the closure captures")
+                code = now.replace(co_filename=target.__code__.co_filename)
+                swaps.codes.append((target, code))
+
+    def _living(
+        self, base: BaseFile, function: Outermost
+    ) -> tuple[CodeType, Mapping[CodeType, list[FunctionType]]]:
+        """The function's code on disk, and who holds it or code inside it; every candidate asks."""
+        at = base.path, function.top
+        if at not in self._holders:
+            old = base.old_code(function)
+            known, holders = set(walk(old)), defaultdict(list)
+            for live in self._functions[base.path]:
+                if live.__code__ in known:
+                    holders[live.__code__].append(live)
+                elif function.top <= live.__code__.co_firstlineno <= function.end:
+                    raise Refused("a modified copy of its code lives")
+            if old not in holders:
+                raise Refused("no live function holds exactly the code on disk")
+            self._holders[at] = old, dict(holders)
+        return self._holders[at]
 
     def _pairs(
-        self, path: str, old: CodeType, plain: CodeType, belled: CodeType, swaps: Swaps
+        self,
+        path: str,
+        living: Mapping[CodeType, list[FunctionType]],
+        old: CodeType,
+        plain: CodeType,
+        belled: CodeType,
+        swaps: Swaps,
     ) -> Iterator[tuple[CodeType, CodeType]]:
         """Old and new code objects that belong together, the function itself first, then what lives inside it."""
         ran, suspended = self._ran[path], self._suspended[path]
         if old in suspended:
             raise Refused("a suspended generator holds the old code")
         inside = {c for inner in nested(old) for c in walk(inner)}
-        lives_inside = any(f.__code__ in inside for f in self._functions[path])
+        lives_inside = not inside.isdisjoint(living)
         if (old in ran or lives_inside) and own_part(old) != own_part(plain):
             if lives_inside or not swaps.screening:
                 raise Refused(ALREADY_RAN)
@@ -163,7 +178,7 @@ class LiveCode:
                 raise Refused("functions inside it changed while some of them live")
             return
         for triple in zip(was, now, rung, strict=True):
-            yield from self._pairs(path, *triple, swaps)
+            yield from self._pairs(path, living, *triple, swaps)
 
 
 def _frame_code(thing: Any) -> CodeType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import signal
 from collections.abc import Generator, Mapping, Sequence
 
@@ -11,6 +10,7 @@ import pytest
 from _pytest import nodes
 from _pytest.assertion import util
 
+from pytest_agentflow.child.alarm import cpu_seconds
 from pytest_agentflow.child.forking import Message, Voice
 from pytest_agentflow.child.names import known_as
 from pytest_agentflow.child.overlay import Bell
@@ -112,12 +112,6 @@ def _leave_out(item: pytest.Item, following: pytest.Item | None) -> None:
     """Take down what was kept up for it and is not for the one behind it, whom an error in there does not concern."""
     with contextlib.suppress(Exception):
         item.session._setupstate.teardown_exact(following)
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process: while an interval timer runs, `time.process_time()` moves by ticks of several milliseconds."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 _WHOLE = (nodes.Node._repr_failure_py, util.assertrepr_compare)
