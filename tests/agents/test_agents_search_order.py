@@ -143,10 +143,14 @@ def test_an_unlikely_end_of_what_is_given_first_stands_in_nobody_s_way() -> None
 
 def test_the_likeliest_that_ran_out_of_time_comes_first_with_a_little_more_of_it() -> None:
     frontier = Frontier([single(5.0, 90)], never)
-    frontier.again_first([Trial((edit(n),), 4.0 - n / 10, {}) for n in range(5)])
+    frontier.again_first([(Trial((edit(n),), 4.0 - n / 10, {}), False) for n in range(5)])
     tried = [(p.edits[0].start, p.patience) for p in frontier]
     assert tried == [(4, 3.0), (90, 1.0)]
     frontier.again_first([])
+    frontier.again_first([(Trial((edit(0),), 1.0, {}), True)])
+    assert [p.patience for p in frontier] == [10.0], (
+        "what flipped something before is likelier to be only slow"
+    )
 
 
 @pytest.mark.parametrize(

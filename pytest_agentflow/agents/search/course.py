@@ -62,7 +62,8 @@ class Search:
     _seen: set[object] = field(default_factory=set)
     _grown: Counter[frozenset[str]] = field(default_factory=Counter)
     _unswappable: set[tuple[str, int | None]] = field(default_factory=set)  # function bodies
-    _ran_out: list[Trial] = field(default_factory=list)  # of time, and not tried again since
+    # Out of time, with whether it flipped anything, and not tried again since.
+    _ran_out: list[tuple[Trial, bool]] = field(default_factory=list)
     _near: int = 0
     _counted: int = 0
     _mended: int = 0
@@ -177,7 +178,7 @@ class Search:
         screening.unswapped.clear()
         for trial, flipped in screening.slow:
             frontier.again_slowly(trial, flipped)
-            self._ran_out.append(trial)
+            self._ran_out.append((trial, flipped))
         self._look_again(screening, frontier)
         for trial in screening.refused:
             if trial.probe is not None and trial.probe + 1 < len(screening.probes) and len(trial.edits) == 1:
@@ -192,7 +193,7 @@ class Search:
         """A busy machine may take the time from the right candidate: what came before the first plausible one has another try."""
         if screening.plausible and self._ran_out:
             likelier = min(trial.cost for trial in screening.plausible)
-            frontier.again_first(t for t in self._ran_out if t.cost < likelier and t.patience == 1)
+            frontier.again_first(r for r in self._ran_out if r[0].cost < likelier and r[0].patience == 1)
             self._ran_out.clear()
 
     def _count(self, trial: Trial, screening: Screening) -> None:

@@ -21,7 +21,7 @@ MORE = 10.0  # times as much time for a candidate that ran out of it …
 MORE_TIME = 1.0  # … that much later when it had flipped a target before …
 NOTHING_YET = 3.0  # … or that much when it had not
 MOST_PATIENCE = 100.0
-LITTLE_MORE = 3.0  # … or that much at once, for one that is likelier than the first plausible one
+LITTLE_MORE = 3.0  # … or that much at once, for one that flipped nothing yet and is likelier than the first plausible one
 # What can only be tried by importing anew has to be that much likelier: the logarithm of how much longer it takes, 60 to
 # 100 times as long as in a batch, five times as long as in a fork.
 SLOW_BESIDE_BATCHES, SLOW_BESIDE_FORKS = 4.0, 1.6
@@ -121,11 +121,12 @@ class Frontier:
             trial.cost + self._later, Proposal(trial.cost, trial.edits, anew=True), iter(()), put_off=True
         )
 
-    def again_first(self, trials: Iterable[Trial]) -> None:
-        """The likeliest of these, which ran out of time, with a little more of it, before anything else is tried."""
-        trial = min(trials, key=lambda t: t.cost, default=None)
+    def again_first(self, ran_out: Iterable[tuple[Trial, bool]]) -> None:
+        """The likeliest of these, which ran out of time having flipped something or not, before anything else is tried."""
+        trial, flipped = min(ran_out, key=lambda r: r[0].cost, default=(None, False))
         if trial is not None:
-            self._add(iter([Proposal(trial.cost, trial.edits, trial.patience * LITTLE_MORE)]))
+            patience = trial.patience * (MORE if flipped else LITTLE_MORE)
+            self._add(iter([Proposal(trial.cost, trial.edits, patience)]))
 
     def again_slowly(self, trial: Trial, flipped: bool) -> None:
         """Nothing failed, the time ran out: a right answer may be slow."""
