@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_agentflow.agents.search.choose import best_first, damage, unfamiliar
+from pytest_agentflow.agents.search.choose import best_first, damage, doubtful, unfamiliar
+from pytest_agentflow.agents.search.course import Search
 from pytest_agentflow.agents.search.edits import Edit, Source
 from pytest_agentflow.agents.search.frontier import Frontier, Proposal
 from pytest_agentflow.agents.search.guidance import LIKELIER, awaited, likelier
 from pytest_agentflow.agents.search.normal import body_at
 from pytest_agentflow.agents.search.order import Ranked, bands, generate
-from pytest_agentflow.agents.search.screening import Trial
+from pytest_agentflow.agents.search.screening import Screening, Trial
 from pytest_agentflow.core.model import Failure
 
 
@@ -274,6 +276,47 @@ def test_a_patch_that_is_far_less_likely_than_the_best_is_not_offered_beside_it(
 
     suggested, close, far = trial(-6.0, "new(a) > 0"), trial(-4.0, "newer(a) > 0"), trial(2.0, "a")
     assert best_first([far, suggested, close], {"m.py": source}) == [suggested, close]
+
+
+def test_of_two_patches_that_satisfy_the_tests_the_one_with_fewer_edits_is_offered_first() -> None:
+    source = Source("m.py", b"def f(a, b):\n    c = a[0]\n    return g(c, b)\n")
+
+    def trial(cost: float, *changes: tuple[str, str]) -> Trial:
+        places = [(source.text.index(old), old, new) for old, new in changes]
+        edits = tuple(Edit("m.py", at, at + len(old), new, "constant", 2) for at, old, new in places)
+        return Trial(edits, cost, {"m.py": source.patched(edits)})
+
+    two, one = trial(3.6, ("0", "1"), ("g(c, b)", "g(c, a)")), trial(4.0, ("g(c, b)", "g(c, b - c)"))
+    assert best_first([two, one], {"m.py": source}) == [one, two]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "in_doubt"),
+    [(("comparison",), False), (("missing-slice",), True), (("extra-statement",), True), (("comparison", "constant"), True)],
+)  # fmt: skip
+def test_what_readily_overfits_is_in_doubt(kinds: tuple[str, ...], in_doubt: bool) -> None:
+    assert doubtful(Trial(tuple(edit(n, kind) for n, kind in enumerate(kinds)), 1.0, {})) is in_doubt
+
+
+@pytest.mark.parametrize(
+    ("found", "tried", "stopped"),
+    [((("comparison",),), 320, True), ((("missing-slice",),), 320, False), ((("missing-slice",),), 720, True),
+     ((("missing-slice",), ("comparison",)), 320, True)],
+)  # fmt: skip
+def test_behind_a_doubtful_patch_the_search_looks_for_longer(
+    found: tuple[tuple[str, ...], ...], tried: int, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three times as long, until something that is not in doubt is found."""
+    monkeypatch.setattr("pytest_agentflow.agents.search.course.damage", lambda *_: 0.0)
+    search = Search(brief=None, bench=None, began=time.monotonic(), config={})  # type: ignore[arg-type]
+    screening = Screening(None, (), (), {})  # type: ignore[arg-type]
+    screening.tried = 100
+    for kinds in found:
+        edits = tuple(edit(n, kind) for n, kind in enumerate(kinds))
+        screening.plausible.append(Trial(edits, 9.0, {}))
+        assert not search._settled(screening, 1.0)
+    screening.tried = tried
+    assert search._settled(screening, 1.0) is stopped
 
 
 def test_only_what_stands_behind_a_functions_head_can_be_swapped() -> None:

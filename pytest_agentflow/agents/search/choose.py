@@ -40,6 +40,10 @@ SUSPECT = {
 FORGOTTEN = 2.5  # a parameter or variable that nothing reads any more
 FALLS_THROUGH = 0.8  # a function that returns values can now end without one
 TWICE = 0.8  # something is now combined with itself: `a - a`, `a < a`, `f(a, a)`; linters warn of it
+ANOTHER_EDIT = (
+    1.0  # each edit after the first: of two patches that do the same for the tests, the smaller one
+)
+READILY = 0.5  # what overfits that readily by its kind, or needs more edits, is looked behind for longer
 # How much it counts that a patch reads like nothing else in its file. Code repeats itself, and repairs are more natural than
 # the bugs that they take out: Ray et al., "On the naturalness of buggy code", ICSE 2016.
 UNFAMILIAR = 0.6
@@ -50,8 +54,14 @@ _TOKEN = re.compile(r"\w+|[<>=!]=|\*\*|//|[^\w\s]")
 def merit(trial: Trial) -> float:
     """Lower is better: how unlikely the edit was to begin with, and how readily its kind overfits."""
     penalty = sum(SUSPECT.get(edit.kind, 0.0) for edit in trial.edits)
+    penalty += ANOTHER_EDIT * (len(trial.edits) - 1)
     size = sum(len(edit.text) + (edit.end - edit.start) for edit in trial.edits)
     return trial.cost + penalty + 0.1 * math.log(1 + size)
+
+
+def doubtful(trial: Trial) -> bool:
+    """Whether something plainer is likely to lie behind it."""
+    return len(trial.edits) > 1 or any(SUSPECT.get(edit.kind, 0.0) >= READILY for edit in trial.edits)
 
 
 def best_first(trials: Sequence[Trial], sources: Mapping[str, Source]) -> list[Trial]:

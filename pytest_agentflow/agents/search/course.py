@@ -14,7 +14,7 @@ from typing import Any
 from pytest_agentflow.adapters.sessions import child_environment
 from pytest_agentflow.adapters.warm import WarmRunner
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief, Candidate
-from pytest_agentflow.agents.search.choose import best_first, damage, merit
+from pytest_agentflow.agents.search.choose import best_first, damage, doubtful, merit
 from pytest_agentflow.agents.search.edits import Edit, Source, apply
 from pytest_agentflow.agents.search.evidence import repairs
 from pytest_agentflow.agents.search.frontier import SLOW_BESIDE_BATCHES, SLOW_BESIDE_FORKS, Frontier, Proposal
@@ -38,7 +38,8 @@ MARGIN = 0.5  # go on until what is left is that much less likely than the best 
 LOOK_ON_LEAST = 60  # … for at least that many candidates …
 LOOK_ON = 0.3  # … and at most that share of those tried so far …
 LOOK_ON_MOST = 200  # … or that many, …
-LOOK_ON_SECONDS = 5.0  # … or that long, or half of the time it took
+LOOK_ON_SECONDS = 5.0  # … or that long, or half of the time it took, …
+LONGER = 3  # … or all of these so many times while all that is plausible is doubtful
 EDITS_MOST = 3  # in one candidate
 COUNTED = 8  # candidates that flip every target but break a guard, of which all guards are asked …
 HIDDEN = 0.1  # … to give second edits to those that break at most that share of the guards …
@@ -67,7 +68,9 @@ class Search:
     _near: int = 0
     _counted: int = 0
     _mended: int = 0
-    _look_on: tuple[int, int, float] | None = None  # candidates at least, at most; time at most
+    _look_on: tuple[int, int, float, bool] | None = (
+        None  # candidates at least, at most; time at most; doubtful
+    )
     _best: tuple[int, float] = (0, 0.0)  # plausible ones seen, and the lowest merit of them
 
     # the course of an attempt ------------------------------------------------------------------------
@@ -226,14 +229,19 @@ class Search:
         if not screening.plausible:
             return False
         tried, took = screening.tried, time.monotonic() - self.began
-        if self._look_on is None:
-            self.notes["first_plausible"] = {"tried": tried, "seconds": round(took, 2)}
-            most = tried + max(LOOK_ON_MOST, int(LOOK_ON * tried))
-            self._look_on = tried + LOOK_ON_LEAST, most, time.monotonic() + max(LOOK_ON_SECONDS, took / 2)
+        if self._look_on is None or self._look_on[3]:
+            in_doubt = all(doubtful(trial) for trial in screening.plausible)
+            if self._look_on is None:
+                self.notes["first_plausible"] = {"tried": tried, "seconds": round(took, 2)}
+            if self._look_on is None or not in_doubt:
+                times = LONGER if in_doubt else 1
+                most = tried + times * max(LOOK_ON_MOST, int(LOOK_ON * tried))
+                until = time.monotonic() + times * max(LOOK_ON_SECONDS, took / 2)
+                self._look_on = tried + LOOK_ON_LEAST, most, until, in_doubt
         if self._best[0] < len(screening.plausible):
             lowest = min(merit(t) + damage(t, self.sources) for t in screening.plausible)
             self._best = len(screening.plausible), lowest
-        least, most, until = self._look_on
+        least, most, until, _ = self._look_on
         unlikely = tried >= least and cost > self._best[1] + MARGIN
         if unlikely or tried >= most or time.monotonic() > until or len(screening.plausible) >= ENOUGH:
             self.stopped = (
