@@ -4,22 +4,36 @@
 
 LIST holds lines `project old new`, as for localisation_history.py. A target passes with the new source and fails with the
 old one. A quarter of the targets and of the covering tests is hidden from everybody: an accepted patch that fails one of
-those is `wrong`; one that breaks a test which passes with both sources is `harm`.
+those is `wrong`; one that breaks a test which passes with both sources is `harm`. With --contradictions the search does not
+run: asked is only, of every cluster, whether its tests are said to contradict tests that pass. One that is said to is a false
+alarm, since the next release satisfies them all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from localisation_history import sources, unpack, write
+from oracle_cases import git
 from search_harness import with_files
 from search_projects import Project, Repair, all_green, repair, unseen
+
+from pytest_agentflow.adapters import snapshot
+from pytest_agentflow.adapters.repository import open_repository
+from pytest_agentflow.adapters.workspaces import Pool
+from pytest_agentflow.core.model import Attempt, Cluster, SessionRecord
+from pytest_agentflow.core.scope import ScopePolicy
+from pytest_agentflow.stages.contradict import contradict
+from pytest_agentflow.stages.verify import VerifyContext
 
 CLUSTERS = 4
 TARGETS = 40  # a pair with more failing tests is a changed interface, not a bug
@@ -40,6 +54,9 @@ def main() -> int:
         action="store_true",
         help="hide targets only: as in the product, where the oracle runs every test that passed",
     )
+    parser.add_argument(
+        "--contradictions", action="store_true", help="ask for these alone, without searching"
+    )
     args = parser.parse_args()
     rows = []
     for text in args.list.read_text().splitlines():
@@ -50,7 +67,7 @@ def main() -> int:
         print(f"{text}: {found if isinstance(found, str) else line(found)}", flush=True)
         if args.json:
             args.json.write_text(json.dumps(rows, indent=1))
-    if rows:
+    if rows and not args.contradictions:
         summary(rows)
     return 0
 
@@ -82,6 +99,9 @@ def pair(name: str, old: str, new: str, args: argparse.Namespace) -> dict | str:
         made = []
         began = time.monotonic()
         clusters = project.clusters(record, coverage, targets, hidden)
+        if args.contradictions:
+            told = contradicting(project, record, clusters[:CLUSTERS], targets, top / "judge")
+            return f"{len(clusters[:CLUSTERS])} clusters, {sum(map(bool, told))} said to be contradicted {[w for w in told if w]}"
         located = time.monotonic() - began
         for cluster in clusters[:CLUSTERS]:
             if set(cluster.targets) - hidden:
@@ -90,6 +110,36 @@ def pair(name: str, old: str, new: str, args: argparse.Namespace) -> dict | str:
                 )
         told = row(project, targets, hidden, made)
         return {**told, "wall": told["wall"] + located}
+
+
+def contradicting(
+    project: Project, record: SessionRecord, clusters: Sequence[Cluster], targets: Sequence[str], place: Path
+) -> list[str]:
+    """What each cluster's targets are said to demand that passing tests cannot live with, asked as in the product."""
+    repository = place / "repo"
+    shutil.copytree(project.case.tree, repository, symlinks=True)
+    git("init", "-q", "-b", "main", cwd=repository)
+    git("add", "-A", "-f", cwd=repository)
+    git("commit", "-qm", "base", cwd=repository)
+    base = snapshot.take(open_repository(repository), place / "base.git")
+    guards = tuple(i for i in project.green if i not in targets)
+    with closing(Pool(place / "pool")) as pool:
+        context = VerifyContext(
+            spec=project.case.spec,
+            base=base,
+            baseline=record.results,
+            scope=ScopePolicy(tuple(project.sources)),
+            pool=pool,
+            scratch=place / "scratch",
+        )
+        found = []
+        for n, cluster in enumerate(clusters):
+            attempt = Attempt(
+                id=f"r1-a{n}", round=1, cluster=cluster.id, agent="search", retry=0, seed=0, base=base.tree,
+                visible=tuple(cluster.targets), hidden_choose=(), hidden_judge=(), guards=guards,
+            )  # fmt: skip
+            found.append("; ".join(c.words() for c in contradict(attempt, context)))
+    return found
 
 
 def row(project: Project, targets: list[str], hidden: set[str], made: list[Repair]) -> dict:

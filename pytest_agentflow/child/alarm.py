@@ -34,10 +34,10 @@ class Alarm:
         self._until, self._pause = 0.0, SHORTEST
         signal.setitimer(signal.ITIMER_PROF, 0)  # what the start of the process was allowed
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-        signal.signal(self._signal, self._ring)
 
     def set(self) -> None:
         self.rung, self._pause = 0, SHORTEST
+        signal.signal(self._signal, self._ring)  # a test before may have put its own in this place
         self._until = cpu_seconds() + self.limit
         signal.setitimer(signal.ITIMER_VIRTUAL, 2 * self.limit + 0.2)  # for code that is not Python's
         signal.setitimer(self._timer, self.limit, 0 if self._precise else self.limit)

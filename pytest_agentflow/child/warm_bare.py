@@ -70,6 +70,7 @@ class Bare:
             finally:
                 alarm.off()
         except OutOfTime:
+            alarm.off()  # it may have rung while it was switched off
             outcome = Outcome.TIMEOUT
         except (Exit, KeyboardInterrupt):
             raise

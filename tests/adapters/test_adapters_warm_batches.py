@@ -142,3 +142,56 @@ def test_what_ran_at_import_is_exchanged_in_a_batch_and_marked_as_stale(
         "it already ran while the session was collected",
     )
     assert (alone.mode, alone.green([test])) == (FRESH, True)
+
+
+PLAIN = "import mod, pytest\n\n\n@pytest.mark.parametrize('given', [2])\ndef test_f(given):\n    assert mod.f(given) == 4\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "conftest"),
+    [(PLAIN, ""), (PLAIN.replace("parametrize('given', [2])", "parametrize('given', [1], indirect=True)"), "return request.param + 1"),
+     (PLAIN.replace("@pytest.mark.parametrize('given', [2])\n", ""), "return 2"),
+     ("import mod\n\n\nclass TestF:\n    def setup_method(self):\n        self.given = 2\n\n    def test_f(self):\n        assert mod.f(self.given) == 4\n", ""),
+     ("import mod\n\n\nclass TestF:\n    given = 2\n\n    def test_f(self):\n        assert mod.f(self.given) == 4\n", "")],
+    ids=["parameter", "indirect parameter", "fixture", "set up", "method"],
+)  # fmt: skip
+def test_in_a_batch_a_test_has_what_it_takes(
+    test: str, conftest: str, tmp_path: Path, tools: RunSpec
+) -> None:
+    """Called at once where it takes parameters alone; else what it takes is set up as for every other run."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "mod.py").write_text("def f(x):\n    return x - x\n")
+    (tree / "test_mod.py").write_text(test)
+    if conftest:
+        (tree / "conftest.py").write_text(
+            f"import pytest\n\n\n@pytest.fixture\ndef given(request):\n    {conftest}\n"
+        )
+    with WarmRunner() as warm:
+        warm.start(tools, tree, ("test_mod.py",), tmp_path / "scratch")
+        ids = tuple(warm.ids)
+        base = warm.judge({}, ids)
+        good, bad = ({"mod.py": f"def f(x):\n    return x {how}\n".encode()} for how in ("+ x", "+ 1"))
+        warm.screen([Job(good, ids), Job(bad, ids)], steady(base.messages[ids[0]]))
+        verdicts = [warm.next()[1] for _ in range(2)]
+    assert [v.outcomes[ids[0]] for v in verdicts] == [Outcome.PASSED, Outcome.FAILED]
+    assert all(v.complete for v in verdicts)
+
+
+def test_in_a_batch_code_may_use_the_alarm_clock_itself(tmp_path: Path, tools: RunSpec) -> None:
+    """Who sets one takes it from us; what hangs behind it is still stopped, and the rest of the batch is at most lost."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    code = "import signal\n\n\ndef f(x):\n    signal.signal(signal.SIGALRM, lambda *_: None)\n    signal.alarm(1)\n    signal.alarm(0)\n    return x\n"
+    (tree / "mod.py").write_text(code)
+    (tree / "test_mod.py").write_text("import mod\n\n\ndef test_f():\n    assert mod.f(1) == 2\n")
+    ids, limits = ("test_mod.py::test_f",), Limits(default=0.05)
+    edits = ["return x + 2", "while x: pass", "return x + 1"]
+    jobs = [Job({"mod.py": code.replace("return x", e).encode()}, ids, limits, tag=e) for e in edits]
+    with WarmRunner() as warm:
+        warm.start(tools, tree, ids, tmp_path / "scratch")
+        base = warm.judge({}, ids)
+        warm.screen(jobs, steady(base.messages[ids[0]]))
+        verdicts = {job.tag: verdict for job, verdict in (warm.next() for _ in jobs)}
+    assert verdicts["while x: pass"].killed == "cpu"
+    assert {verdicts[e].killed for e in edits[::2]} <= {"", "lost"}
