@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pytest_agentflow.child.recorder import ENVIRONMENT
 from pytest_agentflow.core.holdout import split
 from pytest_agentflow.core.model import Cluster, Observation, SessionRecord
 from pytest_agentflow.core.scope import ScopePolicy
+from pytest_agentflow.stages.attempt import LEAST_LEFT
 from pytest_agentflow.stages.localise import localise
 from pytest_agentflow.stages.survey import Ground
 
@@ -165,19 +167,25 @@ def repair(
     held = {*parts.choose, *parts.judge}
     lines = [(r.path, r.line, r.score) for r in cluster.ranked_lines if r.path in project.sources]
     visible_guards = [g for g in guards if g not in held]
-    report, wall, cpu = attempt(
-        project.case, record.results, parts.visible, visible_guards, lines,
-        deadline=deadline, seed=seed, suspects=cluster.suspects,
-    )  # fmt: skip
     wanted = sorted({*targets, *guards})
-    chosen, label = {}, ""
-    for candidate in report.candidates:
-        judged = with_files(project.case, candidate.files, wanted)
-        if all_green(judged, wanted):
-            chosen, label = candidate.files, candidate.label
+    began, offered, chosen, label, tried, cpu = time.monotonic(), [], {}, "", 0, 0.0
+    # As in the product: where the judge refuses every offer, the search looks on once with the time that is left.
+    for refused in ({}, {"refused": offered}):
+        left = deadline - (time.monotonic() - began)
+        if refused and (chosen or not offered or left < LEAST_LEFT):
             break
+        report, _, spent = attempt(
+            project.case, record.results, parts.visible, visible_guards, lines,
+            deadline=left, seed=seed, suspects=cluster.suspects, **refused,
+        )  # fmt: skip
+        offers, tried, cpu = report.candidates, tried + int(report.notes.get("tried", 0)), cpu + spent
+        offered += [c.files for c in offers]
+        good = (c for c in offers if all_green(with_files(project.case, c.files, wanted), wanted))
+        if (best := next(good, None)) is not None:
+            chosen, label = best.files, best.label
+    wall = time.monotonic() - began
     return Repair(
-        cluster, chosen, bool(chosen), label, [c.files for c in report.candidates], int(report.notes.get("tried", 0)),
+        cluster, chosen, bool(chosen), label, offered, tried,
         str(report.notes.get("stopped") or report.message),
         str({k: v for k, v in report.notes.items() if k != "near_misses"})[:600], wall, cpu,
     )  # fmt: skip
