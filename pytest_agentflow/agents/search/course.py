@@ -47,6 +47,26 @@ MENDED = 3  # … but to no more than that many
 ALIKE = 4  # near misses flipping the same targets that get second edits
 
 
+@dataclass(frozen=True, slots=True)
+class LookOn:
+    """How far the search goes behind what it found: to how many candidates at least and at most, and until when."""
+
+    least: int
+    most: int
+    until: float
+    in_doubt: bool  # all that is plausible is
+
+    @classmethod
+    def behind(cls, tried: int, took: float, *, in_doubt: bool) -> LookOn:
+        times = LONGER if in_doubt else 1
+        most = tried + times * max(LOOK_ON_MOST, int(LOOK_ON * tried))
+        until = time.monotonic() + times * max(LOOK_ON_SECONDS, took / 2)
+        return cls(tried + LOOK_ON_LEAST, most, until, in_doubt)
+
+    def over(self, tried: int) -> bool:
+        return tried >= self.most or time.monotonic() > self.until
+
+
 @dataclass
 class Search:
     """One attempt: what it knows, and how far it got."""
@@ -68,9 +88,7 @@ class Search:
     _near: int = 0
     _counted: int = 0
     _mended: int = 0
-    _look_on: tuple[int, int, float, bool] | None = (
-        None  # candidates at least, at most; time at most; doubtful
-    )
+    _look_on: LookOn | None = None
     _best: tuple[int, float] = (0, 0.0)  # plausible ones seen, and the lowest merit of them
 
     # the course of an attempt ------------------------------------------------------------------------
@@ -229,21 +247,17 @@ class Search:
         if not screening.plausible:
             return False
         tried, took = screening.tried, time.monotonic() - self.began
-        if self._look_on is None or self._look_on[3]:
+        if self._look_on is None:
+            self.notes["first_plausible"] = {"tried": tried, "seconds": round(took, 2)}
+        if self._look_on is None or self._look_on.in_doubt:
             in_doubt = all(doubtful(trial) for trial in screening.plausible)
-            if self._look_on is None:
-                self.notes["first_plausible"] = {"tried": tried, "seconds": round(took, 2)}
             if self._look_on is None or not in_doubt:
-                times = LONGER if in_doubt else 1
-                most = tried + times * max(LOOK_ON_MOST, int(LOOK_ON * tried))
-                until = time.monotonic() + times * max(LOOK_ON_SECONDS, took / 2)
-                self._look_on = tried + LOOK_ON_LEAST, most, until, in_doubt
+                self._look_on = LookOn.behind(tried, took, in_doubt=in_doubt)
         if self._best[0] < len(screening.plausible):
             lowest = min(merit(t) + damage(t, self.sources) for t in screening.plausible)
             self._best = len(screening.plausible), lowest
-        least, most, until, _ = self._look_on
-        unlikely = tried >= least and cost > self._best[1] + MARGIN
-        if unlikely or tried >= most or time.monotonic() > until or len(screening.plausible) >= ENOUGH:
+        unlikely = tried >= self._look_on.least and cost > self._best[1] + MARGIN
+        if unlikely or self._look_on.over(tried) or len(screening.plausible) >= ENOUGH:
             self.stopped = (
                 "nothing likelier is left to try" if unlikely else "enough was tried after the first"
             )
