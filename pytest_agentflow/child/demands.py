@@ -5,14 +5,22 @@ The runtime of instrumented test modules: `core.relations` puts calls of it into
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
+import sys
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pytest_agentflow.core.plain_values import Opaque, encode
 
 MAX_CALLS = 2000
+MOST_HELD = 400  # objects and containers that may be told of one argument
+_NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+_UNKNOWN = itertools.count()
 
 
 class _Raised:
@@ -120,14 +128,48 @@ class Watch:
 
 
 def copied(value: Any) -> Any:
+    """What is equal for two arguments only where they are the same in all they hold; of what cannot be told nothing is equal to it."""
+    try:
+        return _told(value, [MOST_HELD], ())
+    except Exception:  # noqa: BLE001 - `Opaque`, or whatever project code raised that was asked
+        return {"unknown": next(_UNKNOWN)}
+
+
+def _told(value: Any, left: list[int], above: tuple[int, ...]) -> Any:
+    """A plain value, or an object as its type and what it holds; `left` values may still be told, `above` hold this one."""
     try:
         return encode(value)
     except Opaque:
-        state = getattr(value, "__dict__", None)
-        try:
-            return {"object": [type(value).__qualname__, encode(dict(state)) if state is not None else None]}
-        except Opaque:
-            return {"object": [type(value).__qualname__, repr(sorted(state)) if state else None]}
+        left[0] -= 1
+    if left[0] < 0:
+        raise Opaque("too much")
+    if id(value) in above:
+        return {"again": above.index(id(value))}
+    kind = type(value)
+    if isinstance(value, _NAMED):
+        return {"named": [getattr(value, "__module__", ""), getattr(value, "__qualname__", repr(value))]}
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    tell = partial(_told, left=left, above=(*above, id(value)))
+    items = _items(value, tell)
+    held = {
+        n: getattr(value, n) for k in kind.__mro__ for n in getattr(k, "__slots__", ()) if hasattr(value, n)
+    }
+    held |= getattr(value, "__dict__", {})
+    if items is None and (not held or kind.__module__.partition(".")[0] in sys.stdlib_module_names):
+        return {"object": [name, re.sub(r"0x[0-9a-f]+", "", repr(value))]}
+    return {"object": [name, items, {n: tell(held[n]) for n in sorted(held) if not n.startswith("__")}]}
+
+
+def _items(value: Any, tell: Callable[[Any], Any]) -> Any:
+    """What a container holds, or what a value of a class derived from a plain one is; None for all others."""
+    if isinstance(value, dict):
+        return [[tell(k), tell(v)] for k, v in dict.items(value)]
+    if isinstance(value, list | tuple):
+        return [tell(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(tell, value), key=repr)
+    base = next((b for b in (str, bytes, int, float) if isinstance(value, b)), None)
+    return base.__repr__(value) if base is not None else None
 
 
 def is_plain(value: Any) -> bool:
