@@ -9,9 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 
 TRIES = 3  # how often a hanging candidate is interrupted before the process is given up
-SHORTEST = (
-    0.001  # seconds; what is waiting and not working is looked at again and again, each time twice as late
-)
+SHORTEST = 0.001  # seconds until what waits and does not work is looked at again; twice that the next time, and so on
 
 
 class OutOfTime(BaseException):

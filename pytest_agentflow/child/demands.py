@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import sys
 import types
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pytest_agentflow.core.plain_values import Opaque, encode
 MAX_CALLS = 2000
 MOST_HELD = 400  # objects and containers that may be told of one argument
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+_ALIKE = ("_thread", "threading")  # locks hold nothing that a test could demand
 _UNKNOWN = itertools.count()
 
 
@@ -147,17 +147,43 @@ def _told(value: Any, left: list[int], above: tuple[int, ...]) -> Any:
         return {"again": above.index(id(value))}
     kind = type(value)
     if isinstance(value, _NAMED):
-        return {"named": [getattr(value, "__module__", ""), getattr(value, "__qualname__", repr(value))]}
+        return _named(value)
     name = f"{kind.__module__}.{kind.__qualname__}"
     tell = partial(_told, left=left, above=(*above, id(value)))
-    items = _items(value, tell)
-    held = {
-        n: getattr(value, n) for k in kind.__mro__ for n in getattr(k, "__slots__", ()) if hasattr(value, n)
-    }
-    held |= getattr(value, "__dict__", {})
+    items, held = _items(value, tell), _held(value)
     if items is None and (not held or kind.__module__.partition(".")[0] in sys.stdlib_module_names):
-        return {"object": [name, re.sub(r"0x[0-9a-f]+", "", repr(value))]}
-    return {"object": [name, items, {n: tell(held[n]) for n in sorted(held) if not n.startswith("__")}]}
+        return {"object": [name, "" if kind.__module__ in _ALIKE else _in_words(value)]}
+    return {"object": [name, items, {n: tell(held[n]) for n in sorted(held)}]}
+
+
+def _named(value: Any) -> Any:
+    """A function or class by its name, which tells nothing of one that was made in a call, nor of a method of some object."""
+    name = getattr(value, "__qualname__", value.__name__)  # modules have no qualified one
+    owner = getattr(value, "__self__", None)
+    if "<" in name or not (owner is None or isinstance(owner, types.ModuleType)):
+        raise Opaque(name)
+    return {"named": [getattr(value, "__module__", ""), name]}
+
+
+def _held(value: Any) -> dict[str, Any]:
+    """The attributes of an object, those in slots too."""
+    found = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            hidden = slot.startswith("__") and not slot.endswith("__")
+            name = f"_{kind.__name__.lstrip('_')}{slot}" if hidden else slot
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                found[name] = getattr(value, name)
+    return found
+
+
+def _in_words(value: Any) -> str:
+    """Raises Opaque where the words are an address, which says nothing of what is there."""
+    text = repr(value)
+    if " at 0x" in text:
+        raise Opaque(type(value).__name__)
+    return text
 
 
 def _items(value: Any, tell: Callable[[Any], Any]) -> Any:

@@ -62,9 +62,8 @@ class BaseFile:
     flags: int
     imported: str  # `import a, b` for every name that the module's top level imports
     codes: dict[int, CodeType] = field(default_factory=dict)  # by first line of the function
-    around: dict[int, list[tuple[Any, ...]]] = field(
-        default_factory=dict
-    )  # by that, what module and classes do
+    # By that, what module and classes do.
+    around: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str) -> BaseFile:

@@ -10,7 +10,7 @@ from pytest_agentflow.adapters.warm import WarmRunner
 from pytest_agentflow.agents.base import AgentOutcome, AgentReport, Bench, Brief
 from pytest_agentflow.agents.search.course import Search
 
-VERSION = "2"
+VERSION = "3"
 
 
 class SearchAgent:

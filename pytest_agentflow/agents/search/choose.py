@@ -40,9 +40,7 @@ SUSPECT = {
 FORGOTTEN = 2.5  # a parameter or variable that nothing reads any more
 FALLS_THROUGH = 0.8  # a function that returns values can now end without one
 TWICE = 0.8  # something is now combined with itself: `a - a`, `a < a`, `f(a, a)`; linters warn of it
-ANOTHER_EDIT = (
-    1.0  # each edit after the first: of two patches that do the same for the tests, the smaller one
-)
+ANOTHER_EDIT = 1.0  # each edit after the first: of two patches that satisfy the tests the smaller one
 READILY = 0.5  # what overfits that readily by its kind, or needs more edits, is looked behind for longer
 # How much it counts that a patch reads like nothing else in its file. Code repeats itself, and repairs are more natural than
 # the bugs that they take out: Ray et al., "On the naturalness of buggy code", ICSE 2016.

@@ -64,9 +64,8 @@ class Screening:
     hung: int = 0
     cpu: float = 0.0
     plausible: list[Trial] = field(default_factory=list)
-    known_refused: Sequence[
-        Mapping[str, bytes]
-    ] = ()  # by the judge: files of candidates that are not to be offered again
+    # By the judge: files of candidates that are not to be offered again.
+    known_refused: Sequence[Mapping[str, bytes]] = ()
     near: list[NearMiss] = field(default_factory=list)
     slow: list[tuple[Trial, bool]] = field(default_factory=list)  # with whether it flipped anything in time
     stale: list[Trial] = field(default_factory=list)  # refused beside what the old code had left behind

@@ -59,9 +59,8 @@ def measure_guards(room: Room) -> Iterator[LayerFacts]:
     if any(set(s["expected"]) == {*wanted, *rest} for s in room.sessions):
         return
     last = session(room, [*rest, *wanted], hash_seed=1)
-    if last[
-        "renamed"
-    ]:  # names may follow the seed: then they are those that were observed under seed 0 alone
+    # Names may follow the seed: then they are those that were observed under seed 0 alone.
+    if last["renamed"]:
         last = session(room, [*rest, *wanted])
     room.sessions.append(last)
     yield LayerFacts("census", {"sessions": room.sessions})
